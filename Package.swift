@@ -1,0 +1,55 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// One array for every Swift target: Swift 6 language mode and the upcoming features of the house style.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "handout-lua",
+    products: [
+        .library(name: "Handout", targets: ["Handout"]),
+        .executable(name: "handout-lua", targets: ["handout-lua"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
+        .target(
+            name: "CLuaShim", dependencies: ["CLua"],
+            cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Wno-unused-parameter"])]),
+        .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
+        .target(name: "HandoutCore", swiftSettings: settings),
+        .target(name: "HandoutScheduler", dependencies: ["HandoutCore"], swiftSettings: settings),
+        .target(
+            name: "HandoutPlan",
+            dependencies: [
+                "LuaRuntime", "CLuaShim", "HandoutCore", .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: settings),
+        .target(name: "HandoutExecutor", dependencies: ["HandoutScheduler", "HandoutCore"], swiftSettings: settings),
+        .target(
+            name: "HandoutWorker", dependencies: ["HandoutPlan", "LuaRuntime", "CLuaShim", "HandoutCore"],
+            swiftSettings: settings),
+        .target(
+            name: "Handout",
+            dependencies: [
+                "HandoutPlan", "HandoutScheduler", "HandoutExecutor", "HandoutWorker", "LuaRuntime", "HandoutCore",
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "HandoutCommands",
+            dependencies: [
+                "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime", "CLuaShim",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
+        .executableTarget(name: "handout-lua", dependencies: ["HandoutCommands"], swiftSettings: settings),
+        .target(
+            name: "HandoutTesting", dependencies: ["HandoutCore", "HandoutScheduler"], swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,233 @@
+/* What `handout` has inside a task: task, log, progress, fail, retry. */
+#include "task.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { RAISED_MAGIC = 0x48525331, LOG_LIMIT = 1 << 20, MAX_RETRY_TEXT = 4096 };
+
+static handout_runner *inside(lua_State *L, const char *call) {
+    handout_runner *runner = handout_runner_of(L);
+    if (!runner) luaL_error(L, "%s is only there inside a task", call);
+    return runner;
+}
+
+/* ---- handout.task ---- */
+
+const char *handout_runner_name(handout_runner *runner) {
+    if (runner->name) return runner->name;
+    const handout_host *host = runner->state->host;
+    size_t n = host->task_name(host->context, runner->item->task, runner->name_text, sizeof runner->name_text - 1);
+    runner->name_text[n < sizeof runner->name_text ? n : sizeof runner->name_text - 1] = 0;
+    return runner->name = runner->name_text;
+}
+
+uint64_t handout_task_stream(handout_state *state) {
+    handout_runner *runner = state->task;
+    if (!runner) return 0;
+    uint64_t h = 0xCBF29CE484222325ull;
+    for (const char *p = handout_runner_name(runner); *p; p++) h = (h ^ (uint8_t)*p) * 0x100000001B3ull;
+    return h;
+}
+
+static void push_declared_name(lua_State *L, handout_runner *runner) {
+    const uint32_t *offsets = runner->tables->name_offsets;
+    lua_pushlstring(L, (const char *)runner->tables->name_bytes + offsets[runner->row],
+                    offsets[runner->row + 1] - offsets[runner->row]);
+}
+
+static void push_task_key(lua_State *L, handout_runner *runner) {
+    const handout_tables *tables = runner->tables;
+    uint32_t task = runner->item->task;
+    if (task < tables->count) {
+        lua_pushnil(L);
+        return;
+    }
+    const handout_dynamic_row *dynamic = &tables->dynamic[task - tables->count];
+    const handout_group *group = &tables->groups[dynamic->group];
+    if (group->is_map) handout_push_key(L, tables, group, dynamic->first);
+    else lua_pushnil(L);
+}
+
+static void push_amounts(lua_State *L, handout_runner *runner) {
+    lua_createtable(L, 0, 2);
+    lua_pushnumber(L, (lua_Number)runner->item->cpu / 10000);
+    if ((lua_Number)(lua_Integer)lua_tonumber(L, -1) == lua_tonumber(L, -1)) {
+        lua_Integer whole = (lua_Integer)lua_tonumber(L, -1);
+        lua_pop(L, 1);
+        lua_pushinteger(L, whole);
+    }
+    lua_setfield(L, -2, "cpu");
+    if (!runner->item->memory) return;
+    lua_pushinteger(L, (lua_Integer)runner->item->memory);
+    lua_setfield(L, -2, "memory");
+}
+
+static int task_index(lua_State *L) {
+    handout_runner *runner = inside(L, "handout.task");
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(key, "id") == 0) lua_pushstring(L, handout_runner_name(runner));
+    else if (strcmp(key, "name") == 0) push_declared_name(L, runner);
+    else if (strcmp(key, "key") == 0) push_task_key(L, runner);
+    else if (strcmp(key, "attempt") == 0) lua_pushinteger(L, runner->item->attempt);
+    else if (strcmp(key, "retries_left") == 0) lua_pushinteger(L, runner->item->retries_left);
+    else if (strcmp(key, "run") == 0) lua_pushstring(L, runner->program->run_id);
+    else if (strcmp(key, "worker") == 0) lua_pushstring(L, runner->program->worker);
+    else if (strcmp(key, "variant") == 0) lua_pushinteger(L, 1);
+    else if (strcmp(key, "amounts") == 0) push_amounts(L, runner);
+    else if (strcmp(key, "indices") == 0 || strcmp(key, "missing") == 0) lua_newtable(L);
+    else if (strcmp(key, "deadline") == 0 && runner->deadline)
+        lua_pushnumber(L, fmax(0, ((double)runner->deadline - (double)handout_now()) / 1e9));
+    else lua_pushnil(L);
+    return 1;
+}
+
+static int read_only(lua_State *L) { return luaL_error(L, "handout.task is read-only"); }
+
+/* ---- log, progress ---- */
+
+void handout_task_log(handout_state *state, int level, const char *text, size_t length) {
+    handout_runner *runner = state->task;
+    if (!runner || runner->logged > LOG_LIMIT) return;
+    if (runner->logged + length > LOG_LIMIT) {
+        static const char cut[] = "log cut: more than 1 MiB in this attempt";
+        runner->logged = LOG_LIMIT + 1;
+        state->host->log(state->host->context, runner->item->task, 2, cut, sizeof cut - 1);
+        return;
+    }
+    runner->logged += length + 1;
+    state->host->log(state->host->context, runner->item->task, level, text, length);
+}
+
+static int call_log(lua_State *L) {
+    static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
+    int level = luaL_checkoption(L, 1, NULL, levels);
+    luaL_checkstring(L, 2);
+    inside(L, "handout.log");
+    handout_push_library(L, "string.format");
+    lua_replace(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    size_t length;
+    const char *text = lua_tolstring(L, -1, &length);
+    handout_task_log(handout_of(L), level, text, length);
+    return 0;
+}
+
+static int call_progress(lua_State *L) {
+    handout_runner *runner = inside(L, "handout.progress");
+    lua_Number fraction = luaL_checknumber(L, 1);
+    size_t length = 0;
+    const char *text = luaL_optlstring(L, 2, "", &length);
+    if (!(fraction >= 0 && fraction <= 1)) return luaL_error(L, "progress: expected a fraction from 0 to 1, got %f", fraction);
+    uint64_t now = handout_now();
+    if (now - runner->last_progress < 100000000u && fraction < 1) return 0;
+    runner->last_progress = now;
+    const handout_host *host = runner->state->host;
+    host->progress(host->context, runner->item->task, fraction, text, length > 1000 ? 1000 : length);
+    return 0;
+}
+
+/* ---- fail, retry ---- */
+
+handout_raised *handout_to_raised(lua_State *L, int index) {
+    handout_raised *raised = lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
+    return raised && lua_rawlen(L, index) == sizeof *raised && raised->magic == RAISED_MAGIC ? raised : NULL;
+}
+
+static int raised_index(lua_State *L) {
+    if (!handout_to_raised(L, 1)) return 0;
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "message") == 0) lua_getiuservalue(L, 1, 1);
+    else lua_pushnil(L);
+    return 1;
+}
+
+static int raised_tostring(lua_State *L) {
+    if (!handout_to_raised(L, 1)) return luaL_error(L, "expected an error of handout.fail");
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
+static handout_raised *push_raised(lua_State *L) {
+    handout_raised *raised = lua_newuserdatauv(L, sizeof *raised, 1);
+    *raised = (handout_raised){.magic = RAISED_MAGIC};
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, "handout.raised");
+    return raised;
+}
+
+static int call_fail(lua_State *L) {
+    luaL_checkstring(L, 1);
+    push_raised(L)->never_retry = 1;
+    return lua_error(L);
+}
+
+static void read_retry_options(lua_State *L, handout_raised *raised) {
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        char error[200];
+        if (strcmp(key, "after") == 0) {
+            if (handout_parse_duration(L, -1, &raised->after, error, sizeof error)) luaL_error(L, "retry: after: %s", error);
+            raised->has_after = 1;
+        } else if (strcmp(key, "ended") == 0) {
+            const char *ended = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+            if (strcmp(ended, "memory") == 0) raised->ended = HANDOUT_MEMORY;
+            else if (strcmp(ended, "timeout") == 0) raised->ended = HANDOUT_TIMEOUT;
+            else if (strcmp(ended, "error") != 0) luaL_error(L, "retry: ended: expected \"error\", \"memory\" or \"timeout\"");
+        } else {
+            static const char *const names[] = {"after", "ended", NULL};
+            const char *near = handout_nearest(key, strlen(key), names);
+            char shown[100];
+            handout_describe(L, -2, shown, sizeof shown);
+            if (near) luaL_error(L, "retry: unknown option %s (did you mean '%s'?)", shown, near);
+            luaL_error(L, "retry: unknown option %s", shown);
+        }
+    }
+}
+
+static int call_retry(lua_State *L) {
+    luaL_checkstring(L, 1);
+    lua_settop(L, 2);
+    handout_raised *raised = push_raised(L);
+    if (!lua_isnil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        read_retry_options(L, raised);
+    }
+    lua_settop(L, 3);
+    return lua_error(L);
+}
+
+static int call_unavailable(lua_State *L) {
+    return luaL_error(L, "handout.%s is not available in this version", lua_tostring(L, lua_upvalueindex(1)));
+}
+
+void handout_add_task_calls(lua_State *L) {
+    static const luaL_Reg functions[] = {{"log", call_log}, {"progress", call_progress}, {"fail", call_fail},
+                                         {"retry", call_retry}, {NULL, NULL}};
+    static const char *const later[] = {"reads", "env", "exec", NULL};
+    luaL_setfuncs(L, functions, 0);
+    for (int i = 0; later[i]; i++) {
+        lua_pushstring(L, later[i]);
+        lua_pushcclosure(L, call_unavailable, 1);
+        lua_setfield(L, -2, later[i]);
+    }
+    lua_newtable(L);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, task_index);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, read_only);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "task");
+    luaL_newmetatable(L, "handout.raised");
+    lua_pushcfunction(L, raised_index);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, raised_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    handout_add_fs(L);
+}

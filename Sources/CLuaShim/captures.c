@@ -1,0 +1,314 @@
+/* Captured variables of tasks: set before an attempt, compared after it. */
+#include "task.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NONE = 0xFFFFFFFFu, KEEP_INSTANCES = 64, ALWAYS_COMPARED = 4096, SAMPLE = 16 };
+
+static handout_instance *instance_at(handout_runner *runner, uint32_t index) {
+    return (handout_instance *)runner->instances.data + index;
+}
+
+static const uint8_t *pool_bytes(const handout_tables *tables, uint32_t pool) {
+    return tables->pool_bytes + handout_pool_position(tables->pool[pool]);
+}
+
+/* A FUNCTION entry: its class, and a pool index each captured variable. The bytes may be unaligned. */
+static uint32_t function_word(const handout_tables *tables, uint32_t pool, uint32_t n) {
+    uint32_t value;
+    memcpy(&value, pool_bytes(tables, pool) + 4 * n, 4);
+    return value;
+}
+
+/* ---- What is missing ---- */
+
+static int have_class(lua_State *L, handout_runner *runner, uint32_t class) {
+    if (runner->own[class]) return 1;
+    handout_push_templates(L);
+    int there = lua_rawgeti(L, -1, (lua_Integer)class + 1) != LUA_TNIL;
+    lua_pop(L, 2);
+    return there;
+}
+
+/* Looks through captured functions; `met` holds those on the way. */
+static uint32_t missing_in(lua_State *L, handout_runner *runner, uint32_t pool) {
+    const handout_tables *tables = runner->tables;
+    if (handout_pool_kind(tables->pool[pool]) != HANDOUT_POOL_FUNCTION) return NONE;
+    uint32_t *met = (uint32_t *)runner->used.data;
+    for (size_t i = 0; i < runner->used.count; i++)
+        if (met[i] == pool) return NONE;
+    uint32_t *added = handout_vector_add(&runner->used);
+    if (!added) return NONE;
+    *added = pool;
+    uint32_t class = function_word(tables, pool, 0);
+    if (!have_class(L, runner, class)) return class;
+    for (uint32_t u = 0; u < tables->class_list[class].upvalues; u++) {
+        uint32_t missing = missing_in(L, runner, function_word(tables, pool, u + 1));
+        if (missing != NONE) return missing;
+    }
+    return NONE;
+}
+
+uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t row) {
+    const handout_tables *tables = runner->tables;
+    uint32_t class = tables->classes[row];
+    if (!have_class(L, runner, class)) return class;
+    runner->used.count = 0;
+    const uint32_t *captures = tables->captures + tables->capture_offsets[row];
+    for (uint32_t u = 0; u < tables->class_list[class].upvalues; u++) {
+        uint32_t missing = missing_in(L, runner, captures[u]);
+        if (missing != NONE) return missing;
+    }
+    return NONE;
+}
+
+/* ---- Instances ---- */
+
+static int write_dump(lua_State *L, const void *bytes, size_t size, void *context) {
+    return handout_buffer_append(context, bytes, size) != 0;
+}
+
+/* Pushes a copy of the class's template whose captured variables are shared with nothing. The template is a function
+ * that this state has just compiled; its binary form never leaves this function. */
+static void push_copy(lua_State *L, handout_runner *runner, uint32_t class) {
+    handout_buffer *scratch = &runner->state->scratch;
+    handout_push_templates(L);
+    if (lua_rawgeti(L, -1, (lua_Integer)class + 1) != LUA_TFUNCTION)
+        luaL_error(L, "the script did not show the function of line %d again: is it the same each time?",
+                   (int)runner->tables->class_list[class].line);
+    scratch->length = 0;
+    scratch->limit = 0;
+    if (lua_dump(L, write_dump, scratch, 0)) luaL_error(L, "not enough memory");
+    if (luaL_loadbufferx(L, (const char *)scratch->data, scratch->length, "=function", "b") != LUA_OK) lua_error(L);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+static uint32_t new_instance(lua_State *L, handout_runner *runner, int instances, uint32_t class, uint32_t pool) {
+    uint32_t n = runner->tables->class_list[class].upvalues;
+    push_copy(L, runner, class);
+    if (runner->own[class] == 0 && pool == NONE) { /* the copy is template enough: let the original's captures go */
+        handout_push_templates(L);
+        lua_pushvalue(L, -2);
+        lua_rawseti(L, -2, (lua_Integer)class + 1);
+        lua_pop(L, 1);
+    }
+    uint32_t *words = malloc(3u * (n + 1u) * sizeof(uint32_t));
+    handout_instance *instance = words ? handout_vector_add(&runner->instances) : NULL;
+    if (!instance) free(words), luaL_error(L, "not enough memory");
+    memset(words, 0xFF, 3u * (n + 1u) * sizeof(uint32_t));
+    *instance = (handout_instance){.class = class, .pool = pool, .count = n, .current = words,
+                                   .inner = words + n + 1, .size = words + 2 * (n + 1)};
+    lua_rawseti(L, instances, (lua_Integer)runner->instances.count);
+    return (uint32_t)(runner->instances.count - 1);
+}
+
+static uint32_t instance_for(lua_State *L, handout_runner *runner, int instances, uint32_t pool);
+
+static void set_variable(lua_State *L, handout_runner *runner, int instances, uint32_t index, int closure, uint32_t u,
+                         uint32_t pool) {
+    const handout_tables *tables = runner->tables;
+    uint64_t entry = tables->pool[pool];
+    unsigned kind = handout_pool_kind(entry);
+    if (kind == HANDOUT_POOL_FUNCTION) {
+        uint32_t inner = instance_at(runner, index)->inner[u];
+        if (instance_at(runner, index)->current[u] == pool && instance_at(runner, inner)->pool == pool) {
+            if (instance_at(runner, inner)->epoch != runner->epoch) instance_for(L, runner, instances, pool);
+            return;
+        }
+        inner = instance_for(L, runner, instances, pool);
+        instance_at(runner, index)->inner[u] = inner;
+        lua_rawgeti(L, instances, (lua_Integer)inner + 1);
+    } else {
+        if (instance_at(runner, index)->current[u] == pool) return;
+        const uint8_t *from = tables->pool_bytes + handout_pool_position(entry), *end = from;
+        switch (kind) {
+        case HANDOUT_POOL_INTEGER:
+            lua_pushinteger(L, handout_pool_integer(entry));
+            break;
+        case HANDOUT_POOL_GLOBALS:
+            lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_GLOBALS);
+            break;
+        default:
+            end = handout_decode(L, from, tables->pool_bytes + tables->pool_bytes_length);
+            if (kind == HANDOUT_POOL_LIBRARY) {
+                handout_push_library(L, lua_tostring(L, -1));
+                lua_remove(L, -2);
+            } else if (kind == HANDOUT_POOL_MODULE) {
+                lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
+                lua_insert(L, -2);
+                lua_rawget(L, -2);
+                lua_remove(L, -2);
+            }
+        }
+        instance_at(runner, index)->size[u] = (uint32_t)(end - from);
+    }
+    lua_setupvalue(L, closure, (int)u + 1);
+    instance_at(runner, index)->current[u] = pool;
+}
+
+static void use_instance(lua_State *L, handout_runner *runner, uint32_t index) {
+    instance_at(runner, index)->epoch = runner->epoch;
+    uint32_t *used = handout_vector_add(&runner->used);
+    if (!used) luaL_error(L, "not enough memory");
+    *used = index;
+}
+
+/* An instance that stands for the FUNCTION entry, its variables set. */
+static uint32_t instance_for(lua_State *L, handout_runner *runner, int instances, uint32_t pool) {
+    const handout_tables *tables = runner->tables;
+    uint32_t class = function_word(tables, pool, 0), found = NONE;
+    for (uint32_t i = 0; i < runner->instances.count && found == NONE; i++)
+        if (instance_at(runner, i)->pool == pool) found = i;
+    if (found != NONE && instance_at(runner, found)->epoch == runner->epoch) return found; /* recursion, or used twice */
+    for (uint32_t i = 0; found == NONE && runner->instances.count >= KEEP_INSTANCES && i < runner->instances.count; i++) {
+        handout_instance *other = instance_at(runner, i);
+        if (other->class == class && other->pool != NONE && other->epoch != runner->epoch) found = i;
+    }
+    luaL_checkstack(L, 12, "captured functions");
+    if (found == NONE) found = new_instance(L, runner, instances, class, pool);
+    instance_at(runner, found)->pool = pool;
+    use_instance(L, runner, found);
+    lua_rawgeti(L, instances, (lua_Integer)found + 1);
+    int closure = lua_gettop(L);
+    for (uint32_t u = 0; u < instance_at(runner, found)->count; u++)
+        set_variable(L, runner, instances, found, closure, u, function_word(tables, pool, u + 1));
+    lua_pop(L, 1);
+    return found;
+}
+
+void handout_push_function(lua_State *L, handout_runner *runner, int instances, uint32_t row) {
+    const handout_tables *tables = runner->tables;
+    uint32_t class = tables->classes[row];
+    runner->epoch++;
+    runner->used.count = 0;
+    if (!runner->own[class]) runner->own[class] = new_instance(L, runner, instances, class, NONE) + 1;
+    uint32_t index = runner->own[class] - 1;
+    lua_rawgeti(L, instances, (lua_Integer)index + 1);
+    uint32_t n = instance_at(runner, index)->count;
+    if (n == 0) return;
+    use_instance(L, runner, index);
+    int closure = lua_gettop(L);
+    const uint32_t *captures = tables->captures + tables->capture_offsets[row];
+    for (uint32_t u = 0; u < n; u++) set_variable(L, runner, instances, index, closure, u, captures[u]);
+}
+
+/* ---- Changes ---- */
+
+/* Whether the captured variable at the top still is what was set. */
+static int unchanged(lua_State *L, handout_runner *runner, int instances, const handout_instance *instance, uint32_t u) {
+    const handout_tables *tables = runner->tables;
+    uint64_t entry = tables->pool[instance->current[u]];
+    const uint8_t *from = tables->pool_bytes + handout_pool_position(entry);
+    int same;
+    switch (handout_pool_kind(entry)) {
+    case HANDOUT_POOL_INTEGER:
+        return lua_isinteger(L, -1) && lua_tointeger(L, -1) == handout_pool_integer(entry);
+    case HANDOUT_POOL_DATA:
+        if (lua_type(L, -1) == LUA_TTABLE && instance->size[u] > ALWAYS_COMPARED && !runner->program->verify &&
+            runner->epoch % SAMPLE != 0)
+            return 1;
+        return handout_equal(L, -1, from, instance->size[u]);
+    case HANDOUT_POOL_GLOBALS:
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_GLOBALS);
+        break;
+    case HANDOUT_POOL_FUNCTION:
+        lua_rawgeti(L, instances, (lua_Integer)instance->inner[u] + 1);
+        break;
+    case HANDOUT_POOL_LIBRARY:
+        handout_decode(L, from, tables->pool_bytes + tables->pool_bytes_length);
+        handout_push_library(L, lua_tostring(L, -1));
+        lua_remove(L, -2);
+        break;
+    default: /* MODULE */
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
+        handout_decode(L, from, tables->pool_bytes + tables->pool_bytes_length);
+        lua_rawget(L, -2);
+        lua_remove(L, -2);
+        break;
+    }
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    return same;
+}
+
+static int snapshot_changed(lua_State *L, handout_runner *runner, char *message, size_t size) {
+    int changed = 0;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_REAL);
+    for (size_t i = 0; i < runner->snapshots.count && !changed; i++) {
+        handout_snapshot *snapshot = (handout_snapshot *)runner->snapshots.data + i;
+        if (snapshot->bytes.length > ALWAYS_COMPARED && !runner->program->verify && runner->epoch % SAMPLE != 0) continue;
+        lua_getfield(L, -1, snapshot->name);
+        if (!handout_equal(L, -1, snapshot->bytes.data, snapshot->bytes.length)) {
+            snprintf(message, size, "the task changed the table of global '%.60s': globals are read-only in a task", snapshot->name);
+            changed = 1;
+            runner->captures_changed = 2; /* the state is spoiled */
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return changed;
+}
+
+int handout_captures_changed(lua_State *L, handout_runner *runner, int instances, char *message, size_t size) {
+    int changed = 0;
+    for (size_t i = 0; i < runner->used.count; i++) {
+        handout_instance *instance = instance_at(runner, ((uint32_t *)runner->used.data)[i]);
+        lua_rawgeti(L, instances, (lua_Integer)((uint32_t *)runner->used.data)[i] + 1);
+        int closure = lua_gettop(L);
+        for (uint32_t u = 0; u < instance->count; u++) {
+            if (instance->current[u] == NONE) continue;
+            const char *name = lua_getupvalue(L, closure, (int)u + 1);
+            if (!unchanged(L, runner, instances, instance, u)) {
+                if (!changed)
+                    snprintf(message, size, "the task changed captured variable '%.60s': captured values are constants in a task", name);
+                changed = 1;
+                instance->current[u] = NONE;
+            }
+            lua_settop(L, closure);
+        }
+        lua_settop(L, closure - 1);
+    }
+    if (!changed && runner->snapshots.count) changed = snapshot_changed(L, runner, message, size);
+    return changed;
+}
+
+/* Remembers the script's own globals that hold tables of plain data. Others are functions, or cannot be changed. */
+void handout_take_snapshots(lua_State *L, handout_runner *runner) {
+    handout_codec *codec = &runner->state->codec;
+    handout_push_user_globals(L);
+    runner->snapshots.size = sizeof(handout_snapshot);
+    int table = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, table); lua_settop(L, table + 1)) {
+        if (lua_type(L, -1) != LUA_TTABLE || lua_type(L, -2) != LUA_TSTRING) continue;
+        lua_pushcfunction(L, handout_encode_plain);
+        lua_pushvalue(L, -2);
+        if (lua_pcall(L, 1, 0, 0) != LUA_OK) continue;
+        handout_snapshot *snapshot = handout_vector_add(&runner->snapshots);
+        if (!snapshot) luaL_error(L, "not enough memory");
+        *snapshot = (handout_snapshot){.name = strdup(lua_tostring(L, table + 1))};
+        handout_buffer_append(&snapshot->bytes, codec->out.data, codec->out.length);
+    }
+    lua_settop(L, table - 1);
+}
+
+int handout_encode_plain(lua_State *L) {
+    handout_codec *codec = &handout_of(L)->codec;
+    codec->out.length = 0;
+    handout_encode(L, codec, 1, "value", "");
+    return 0;
+}
+
+void handout_captures_free(handout_runner *runner) {
+    for (size_t i = 0; i < runner->instances.count; i++) free(instance_at(runner, (uint32_t)i)->current);
+    for (size_t i = 0; i < runner->snapshots.count; i++) {
+        handout_snapshot *snapshot = (handout_snapshot *)runner->snapshots.data + i;
+        free(snapshot->name);
+        handout_buffer_free(&snapshot->bytes);
+    }
+    free(runner->instances.data);
+    free(runner->used.data);
+    free(runner->snapshots.data);
+    free(runner->own);
+}

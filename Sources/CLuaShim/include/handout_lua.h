@@ -1,0 +1,344 @@
+/* The C boundary of handout-lua: everything that may `longjmp` lives behind these functions.
+ *
+ * Swift calls them; each does its whole work inside one protected entry and returns a status. No function here raises.
+ */
+#ifndef HANDOUT_LUA_H
+#define HANDOUT_LUA_H
+
+#include "handout_value.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* How an attempt, or the planning of a script, ended. The numbers are those of `Ended` in HandoutCore. */
+enum handout_ended {
+    HANDOUT_OK = 0,
+    HANDOUT_ERROR,
+    HANDOUT_RESULT,
+    HANDOUT_TIMEOUT,
+    HANDOUT_MEMORY,
+    HANDOUT_CRASH,
+    HANDOUT_LOST,
+    HANDOUT_CANCELLED,
+};
+
+typedef struct handout_state handout_state;
+
+/* Callbacks into Swift: plain bytes in, plain bytes out; they return before anything is raised. */
+typedef struct handout_host {
+    void *context;
+    /* A line of a task's log (`level` 0 debug, 1 info, 2 warning, 3 error), or of a planning script's print (task ~0). */
+    void (*log)(void *context, uint32_t task, int level, const char *text, size_t length);
+    void (*progress)(void *context, uint32_t task, double fraction, const char *text, size_t length);
+    /* The source of module `name`: sets bytes (owned by the host, valid while it lives), chunk name and source index;
+     * returns 0, or -1 with a message in `error`. */
+    int (*module)(void *context, const char *name, size_t length, const char **source, size_t *size,
+                  const char **chunk_name, uint32_t *source_index, char *error, size_t error_size);
+    /* The full name of a task, written to `text`; returns its length. */
+    size_t (*task_name)(void *context, uint32_t task, char *text, size_t size);
+} handout_host;
+
+/* ---- Threads, deadlines and leases (limits.c) ---- */
+
+enum { HANDOUT_LEASE_CAPACITY = 1024 };
+
+/* One task to be attempted. */
+typedef struct handout_lease_item {
+    uint32_t task;
+    uint16_t attempt; /* from 1 */
+    uint16_t retries_left;
+    uint64_t timeout; /* ns, 0: none */
+    uint64_t memory;  /* bytes: the attempt's limit, 0: the program's default */
+    uint64_t cpu;     /* claimed, in 1/10 000 */
+} handout_lease_item;
+
+/* Why an attempt failed. From malloc; freed by handout_failure_free. */
+typedef struct handout_failure {
+    char *message;    /* bytes, not NUL-terminated */
+    uint32_t message_length;
+    char *traceback;  /* "file:line: in ..." lines */
+    uint32_t traceback_length;
+    char *file;       /* of the place that raised, NUL-terminated, or NULL */
+    uint32_t line;
+    uint8_t never_retry;
+    uint8_t has_retry_after;
+    uint64_t retry_after; /* ns, of handout.retry */
+} handout_failure;
+void handout_failure_free(handout_failure *failure);
+
+typedef struct handout_completion {
+    handout_value value;
+    handout_failure *failure;
+    uint64_t nanoseconds; /* run time */
+    uint32_t task;
+    uint16_t attempt;
+    uint8_t ended; /* enum handout_ended */
+} handout_completion;
+
+/* What one thread shares with the coordinator and the watchdog: its lease, what is done of it, and its deadline.
+ * The owner claims items by compare-and-swap of `claim`; others take unstarted ones back by lowering the limit in it.
+ * Completions up to `done` are readable by whoever holds the coordinator's lock. */
+typedef struct handout_slot {
+    _Atomic uint64_t claim;      /* next item in the low, limit in the high 32 bits */
+    _Atomic uint32_t done;       /* completions written, of this lease */
+    _Atomic uint64_t deadline;   /* CLOCK_MONOTONIC ns of the attempt that runs, 0: none */
+    _Atomic uint64_t generation; /* raised when an attempt with a deadline starts and ends */
+    _Atomic uint64_t request;    /* generation << 8 | enum handout_ended: what the watchdog asks for */
+    _Atomic int cancel;          /* stop whatever runs, now and later, until cleared */
+    _Atomic int stuck;           /* the deadline passed a grace time ago and the thread is in C code */
+    _Atomic uint64_t started;    /* CLOCK_MONOTONIC ns at which the running attempt began, 0: none runs */
+    int cpu_clock;               /* the deadline is CPU time of the thread (planning) */
+    clockid_t clock;
+    pthread_t thread;
+    int registered;
+    uint32_t drained;            /* completions taken, under the coordinator's lock */
+    uint32_t count;              /* items of this lease */
+    handout_lease_item items[HANDOUT_LEASE_CAPACITY];
+    handout_completion completions[HANDOUT_LEASE_CAPACITY];
+} handout_slot;
+
+handout_slot *handout_slot_new(void);
+handout_lease_item *handout_slot_items(handout_slot *slot);
+const handout_completion *handout_slot_completions(const handout_slot *slot);
+void handout_slot_free(handout_slot *slot);
+/* Makes the lease of `count` items, already written to `items`, visible. Under the coordinator's lock, no lease running. */
+void handout_slot_lend(handout_slot *slot, uint32_t count);
+/* Takes back up to `most` items from the end that were not started; returns how many: they are
+ * items[new limit ..< old limit]. */
+uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first);
+/* Items not started yet. */
+uint32_t handout_slot_unstarted(handout_slot *slot);
+uint32_t handout_slot_done(handout_slot *slot);
+uint64_t handout_slot_started(handout_slot *slot);
+int handout_slot_stuck(handout_slot *slot);
+/* Asks the thread to leave what it runs as cancelled; `on` = 0 ends the asking. */
+void handout_slot_cancel(handout_slot *slot, int on);
+
+/* Starts a thread with every signal unblocked that the deadline needs and the others blocked, 8 MiB of stack. Returns 0
+ * or an errno. The body runs on it; `slot` (may be NULL) is registered with the watchdog for that time. */
+int handout_thread_start(pthread_t *thread, handout_slot *slot, void (*body)(void *context), void *context);
+void handout_thread_join(pthread_t thread);
+
+/* The deadline signal, SIGURG by default; 0: no signal is used and deadlines only hold at calls of our own functions.
+ * Before the first thread. */
+void handout_use_signal(int signal_number);
+/* Time after a deadline, in ns, after which a thread that is still in C code is marked `stuck`. Default 1 s. */
+void handout_set_grace(uint64_t nanoseconds);
+/* Ticks of the watchdog so far: 0 while nothing had a deadline. For tests. */
+uint64_t handout_watchdog_ticks(void);
+/* 1 when the standing hook of the sanitizer builds is compiled in. */
+int handout_has_standing_hook(void);
+
+/* ---- Planning (plan.c) ---- */
+
+/* A parameter given by the user. */
+typedef struct handout_parameter {
+    const char *name;
+    const char *text;
+    size_t length;
+    int json; /* 1: `text` is the encoded value (from a parameter file) */
+    int used; /* set by the plan */
+} handout_parameter;
+
+/* A function class: a function's place in the source. */
+typedef struct handout_class {
+    uint32_t source;   /* index of the source file */
+    uint32_t line, last_line;
+    uint32_t variant;  /* from 0: several functions share these lines */
+    uint32_t upvalues; /* number of captured variables, _ENV included */
+} handout_class;
+
+/* A pool entry is one word: the kind in the top 8 bits; below it 56 bits of payload: the position of its bytes in
+ * `pool_bytes` (encoded values end by themselves), or for INTEGER the value itself, signed. */
+enum handout_pool_kind {
+    HANDOUT_POOL_DATA = 0, /* an encoded value */
+    HANDOUT_POOL_INTEGER,
+    HANDOUT_POOL_FUNCTION, /* class (u32), then a pool index (u32) each captured variable, in host byte order */
+    HANDOUT_POOL_LIBRARY,  /* encoded string: dotted name of a library function or table */
+    HANDOUT_POOL_MODULE,   /* encoded string: name of the module whose `require` gives it */
+    HANDOUT_POOL_GLOBALS,  /* _ENV */
+    HANDOUT_POOL_PENDING,  /* while planning only: not read yet */
+};
+static inline unsigned handout_pool_kind(uint64_t entry) { return (unsigned)(entry >> 56); }
+static inline uint64_t handout_pool_position(uint64_t entry) { return entry & 0xFFFFFFFFFFFFFFu; }
+static inline int64_t handout_pool_integer(uint64_t entry) { return (int64_t)(entry << 8) >> 8; }
+
+typedef struct handout_option_set {
+    uint64_t timeout, backoff_first, backoff_max, cpu, memory, estimate;
+    double backoff_factor;
+    int32_t priority;
+    uint32_t arity;
+    uint8_t retries;
+} handout_option_set;
+
+typedef struct handout_plan_output {
+    uint32_t name_offset, name_length; /* in name_bytes of the plan */
+    uint32_t task;
+} handout_plan_output;
+
+typedef struct handout_plan_error {
+    const char *code;
+    char *message; /* without position */
+    char *file;
+    uint32_t line;
+} handout_plan_error;
+
+typedef struct handout_plan_parameter {
+    char *name, *help;
+    handout_buffer value;   /* encoded */
+    handout_buffer declaration; /* type and default, encoded */
+    uint32_t line;
+} handout_plan_parameter;
+
+/* A plan as columns, everything from malloc. Swift adopts the columns by setting the pointers to NULL. */
+typedef struct handout_plan {
+    char *name;            /* of the graph */
+    size_t name_length;
+    uint32_t count;        /* declared tasks */
+    uint8_t *kinds;        /* 0 task, 1 map, 2 reduce */
+    uint32_t *options;     /* index in option_sets */
+    uint32_t *lines;       /* line | source << 24 */
+    uint32_t *classes;     /* class */
+    uint32_t *capture_offsets; /* count + 1: captured variables of task i in captures */
+    uint32_t *captures;    /* pool indices, one a captured variable */
+    uint32_t *name_offsets; /* count + 1 */
+    uint8_t *name_bytes;   /* ids of the tasks, then other names */
+    uint64_t name_bytes_length;
+    uint32_t *reference_offsets; /* count + 1 */
+    uint32_t *references;  /* words, see HandoutCore/Reference.swift */
+    handout_option_set *option_sets;
+    uint32_t option_set_count;
+    handout_class *class_list;
+    uint32_t class_count;
+    char **class_names;    /* by class: names of its captured variables, each ended by a NUL */
+    uint64_t *pool;
+    uint32_t pool_count;
+    uint8_t *pool_bytes;
+    uint64_t pool_bytes_length;
+    handout_plan_output *outputs;
+    uint32_t output_count;
+    handout_plan_parameter *parameters;
+    uint32_t parameter_count;
+    handout_plan_error *errors;
+    uint32_t error_count;
+    uint64_t errors_left_out;
+    char **sources;        /* chunk names by source index, "@" left out */
+    uint32_t source_count;
+    int user_globals;      /* the script left globals of its own: a task state has to run it to its end */
+    int ended;             /* enum handout_ended: how the script itself ended */
+    uint64_t cpu_nanoseconds, peak_memory;
+} handout_plan;
+
+typedef struct handout_plan_config {
+    const char *source;
+    size_t source_length;
+    const char *chunk_name;  /* "@deploy.lua" */
+    const handout_host *host;
+    handout_parameter *parameters;
+    size_t parameter_count;
+    uint64_t seed;
+    uint64_t memory;         /* bytes */
+    handout_slot *slot;      /* the deadline holds for the thread that runs this; may be NULL */
+    uint64_t time;           /* CPU ns */
+    uint32_t local_cpu;      /* cores of the local worker, in 1/10 000: more is refused */
+} handout_plan_config;
+
+/* Runs the script once and records its graph. Never fails: problems are in `errors`. */
+handout_plan *handout_plan_run(const handout_plan_config *config);
+void handout_plan_free(handout_plan *plan);
+
+/* ---- Running tasks (task.c) ---- */
+
+/* A row beyond the declared ones. */
+typedef struct handout_dynamic_row {
+    uint32_t group;
+    uint32_t first; /* map: element; reduce: first input */
+    uint32_t count; /* reduce: number of inputs; the top bit set: inputs are tasks, else elements */
+} handout_dynamic_row;
+
+/* A map or reduce that has been expanded. */
+typedef struct handout_group {
+    uint32_t task;         /* its declared row */
+    uint32_t first, count; /* map: its instances; reduce: its inner nodes */
+    const uint8_t *bytes;  /* encoded elements, or NULL: the elements are tasks */
+    const uint32_t *offsets;
+    uint32_t element_task; /* first of the element tasks */
+    uint32_t elements;     /* number of elements */
+    uint32_t key_group;    /* when the elements are tasks of a keyed map: that map's group, else ~0 */
+    uint8_t keyed;
+    uint8_t is_map;
+    uint32_t root_first, root_count; /* reduce: inputs of the root, as in handout_dynamic_row */
+} handout_group;
+
+/* What a task state reads: all of it stays in place while the run lasts. */
+typedef struct handout_tables {
+    uint32_t count;
+    const uint32_t *lines;
+    const uint32_t *classes;
+    const uint32_t *capture_offsets, *captures;
+    const uint32_t *reference_offsets, *references;
+    const uint32_t *name_offsets;
+    const uint8_t *name_bytes;
+    const uint8_t *kinds;
+    const handout_class *class_list;
+    uint32_t class_count;
+    const uint64_t *pool;
+    uint32_t pool_count;
+    const uint8_t *pool_bytes;
+    uint64_t pool_bytes_length;
+    const handout_value *results;        /* by task */
+    const handout_dynamic_row *dynamic;  /* by task - count */
+    const handout_group *groups;
+    const uint32_t *group_of;            /* by declared task that is a map or reduce: its group once expanded */
+} handout_tables;
+
+typedef struct handout_program {
+    const char *source;
+    size_t source_length;
+    const char *chunk_name;
+    handout_parameter *parameters;
+    size_t parameter_count;
+    uint64_t seed;
+    int user_globals;
+    const char *run_directory;
+    const char *run_id;
+    const char *worker;
+    uint64_t default_memory; /* limit of an attempt without `memory` */
+    uint64_t plan_time;      /* CPU ns for the script */
+    int verify;              /* compare every captured table after every task */
+} handout_program;
+
+/* A state that can run the tasks of a program. NULL when memory is exhausted. The script is run when first needed. */
+handout_state *handout_task_state_new(const handout_program *program, const handout_tables *tables,
+                                      const handout_host *host, handout_slot *slot);
+/* Runs the items of the slot's lease until none is left, and writes their completions. Returns 0; 1 when a limit was
+ * hit: the state must be freed, and a new one go on with the same lease. */
+int handout_task_state_run(handout_state *state);
+void handout_task_state_free(handout_state *state);
+/* Runs the script until the class of every task is there, for measurements. Returns bytes in use. */
+size_t handout_task_state_prepare(handout_state *state);
+
+/* Appends the value of a task in encoded form; of a map the list or table of its instances' values. Returns 0, or -1 when
+ * memory is exhausted. */
+int handout_append_result(const handout_tables *tables, uint32_t task, handout_buffer *out);
+/* The encoded key of a map instance: its index as an integer, or its name as a string. Returns 0, or -1. */
+int handout_append_key(const handout_tables *tables, uint32_t group, uint32_t element, handout_buffer *out);
+
+/* ---- The process (process.c) ---- */
+
+/* Counts SIGINT and SIGTERM from now on instead of ending; the third of them ends the process. */
+void handout_watch_interrupts(void);
+int handout_interrupts(void);
+/* Cores that this process may use. */
+int handout_cores(void);
+/* A size or duration as lua-api.md section 1 writes it, or a plain number of bytes or seconds. Returns 0, or -1. */
+int handout_size_from_text(const char *text, uint64_t *bytes);
+int handout_duration_from_text(const char *text, uint64_t *nanoseconds);
+/* 1 when the kernel has openat2 (Linux 5.6), which handout.fs needs. */
+int handout_has_openat2(void);
+
+/* Lua version the shim was built against and runs with: "Lua 5.4.4". */
+const char *handout_lua_version(void);
+const char *handout_lua_release(void);
+
+#endif

@@ -1,0 +1,324 @@
+/* Option tables of tasks, maps, reduces and graphs. */
+#include "plan.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an option is for this edition: read, taken without effect yet, or not there yet. */
+enum handling { READ, LATER };
+
+typedef struct option {
+    const char *name;
+    int calls; /* where it may stand */
+    enum handling handling;
+} option;
+
+enum { T = HANDOUT_CALL_TASK, M = HANDOUT_CALL_MAP, R = HANDOUT_CALL_REDUCE, G = HANDOUT_CALL_GRAPH };
+
+static const option options[] = {
+    {"needs", T | M | R, READ},       {"after", T | M | R, READ},        {"args", T | M | R, READ},
+    {"over", M | R, READ},            {"arity", R, READ},                {"retries", T | M | R | G, READ},
+    {"backoff", T | M | R | G, READ}, {"timeout", T | M | R | G, READ},  {"priority", T | M | R | G, READ},
+    {"cpu", T | M | R | G, READ},     {"memory", T | M | R | G, READ},   {"estimate", T | M | R | G, READ},
+    {"cache", T | M | R | G, READ},   {"isolation", T | M | R | G, READ}, {"worker", T | M | R, READ},
+    {"gpu", T | M | R | G, READ},     {"grant", T | M | R | G, READ},    {"name", G, READ},
+    {"resources", T | M | R | G, LATER}, {"where", T | M | R | G, LATER}, {"when", T | M | R, LATER},
+    {"unless", T | M | R, LATER},     {"always", T | M | R, LATER},      {"inline", T | M | R, LATER},
+    {"optional", T | M | R, LATER},   {"recover", T | M | R, LATER},     {"near", T | M | R, LATER},
+    {"variants", T | M | R, LATER},   {"reads", T | M | R, LATER},       {"writes", T | M | R, LATER},
+    {"limits", G, LATER},             {"deadline", G, LATER},            {"weight", G, LATER},
+    {NULL, 0, READ},
+};
+
+/* ---- Nearest name ---- */
+
+static int distance(const char *a, size_t la, const char *b, size_t lb) {
+    if (la > 40 || lb > 40) return 99;
+    int row[41];
+    for (size_t j = 0; j <= lb; j++) row[j] = (int)j;
+    for (size_t i = 1; i <= la; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= lb; j++) {
+            int cost = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < cost) cost = row[j] + 1;
+            if (row[j - 1] + 1 < cost) cost = row[j - 1] + 1;
+            row[j] = cost;
+        }
+    }
+    return row[lb];
+}
+
+const char *handout_nearest(const char *word, size_t length, const char *const *names) {
+    const char *best = NULL;
+    int best_distance = length < 4 ? 2 : 3;
+    for (; *names; names++) {
+        int d = distance(word, length, *names, strlen(*names));
+        if (d < best_distance) best = *names, best_distance = d;
+    }
+    return best;
+}
+
+static void refuse_unknown(lua_State *L, handout_recorder *recorder, int call, const char *who, int key) {
+    if (lua_type(L, key) != LUA_TSTRING) {
+        char what[100];
+        handout_describe(L, key, what, sizeof what);
+        handout_refuse(L, recorder, "option", "%s: option names are strings, got %s", who, what);
+        return;
+    }
+    size_t length;
+    const char *word = lua_tolstring(L, key, &length), *names[sizeof options / sizeof *options];
+    int n = 0;
+    for (const option *o = options; o->name; o++)
+        if (o->calls & call) names[n++] = o->name;
+    names[n] = NULL;
+    const char *near = handout_nearest(word, length, names);
+    char shown[100];
+    handout_escape(word, length, 40, shown, sizeof shown);
+    if (near) handout_refuse(L, recorder, "option", "%s: unknown option '%s' (did you mean '%s'?)", who, shown, near);
+    else handout_refuse(L, recorder, "option", "%s: unknown option '%s'", who, shown);
+}
+
+/* ---- Single options; the value is at the top ---- */
+
+static void refuse_value(lua_State *L, handout_recorder *recorder, const char *who, const char *name,
+                         const char *expected) {
+    char what[160];
+    handout_describe(L, -1, what, sizeof what);
+    handout_refuse(L, recorder, "option", "%s: option '%s': expected %s, got %s", who, name, expected, what);
+}
+
+/* An integer, or a float of integral value. */
+static int integer_in(lua_State *L, lua_Integer low, lua_Integer high, lua_Integer *n) {
+    int is_integer;
+    if (lua_type(L, -1) != LUA_TNUMBER) return 0;
+    *n = lua_tointegerx(L, -1, &is_integer);
+    return is_integer && *n >= low && *n <= high;
+}
+
+static uint64_t read_duration(lua_State *L, handout_recorder *recorder, const char *who, const char *name, int index) {
+    char error[200];
+    uint64_t nanoseconds = 0;
+    if (handout_parse_duration(L, index, &nanoseconds, error, sizeof error))
+        handout_refuse(L, recorder, "option", "%s: option '%s': %s", who, name, error);
+    return nanoseconds;
+}
+
+static void read_backoff(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
+    set->backoff_factor = 2;
+    set->backoff_max = 300000000000ull;
+    if (lua_type(L, -1) != LUA_TTABLE) {
+        set->backoff_first = read_duration(L, recorder, who, "backoff", -1);
+        set->backoff_factor = 1;
+        set->backoff_max = set->backoff_first;
+        return;
+    }
+    set->backoff_first = 1000000000ull;
+    int table = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        if (strcmp(key, "first") == 0) set->backoff_first = read_duration(L, recorder, who, "backoff.first", -1);
+        else if (strcmp(key, "max") == 0) set->backoff_max = read_duration(L, recorder, who, "backoff.max", -1);
+        else if (strcmp(key, "factor") == 0) {
+            lua_Number factor = lua_tonumber(L, -1);
+            if (lua_type(L, -1) != LUA_TNUMBER || !(factor >= 1 && factor <= 1e6))
+                refuse_value(L, recorder, who, "backoff.factor", "a number from 1 to 1000000");
+            else set->backoff_factor = factor;
+        } else {
+            static const char *const names[] = {"first", "factor", "max", NULL};
+            char shown[100];
+            handout_describe(L, -2, shown, sizeof shown);
+            const char *near = handout_nearest(key, strlen(key), names);
+            if (near) handout_refuse(L, recorder, "option", "%s: option 'backoff': unknown key %s (did you mean '%s'?)", who, shown, near);
+            else handout_refuse(L, recorder, "option", "%s: option 'backoff': unknown key %s", who, shown);
+        }
+    }
+}
+
+/* An amount in 1/10 000; -1 when it was refused. */
+static int64_t read_amount(lua_State *L, handout_recorder *recorder, const char *who, const char *name) {
+    if (lua_type(L, -1) == LUA_TFUNCTION) {
+        handout_refuse(L, recorder, "unavailable", "%s: option '%s': amounts as functions are not available in this version", who, name);
+        return -1;
+    }
+    lua_Number n = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= 0 && n <= 1e9)) {
+        refuse_value(L, recorder, who, name, "a number from 0 to 1000000000");
+        return -1;
+    }
+    return (int64_t)llround(n * 10000);
+}
+
+static void read_cpu(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
+    int64_t amount = read_amount(L, recorder, who, "cpu");
+    if (amount < 0) return;
+    set->cpu = (uint64_t)amount;
+    if (recorder->local_cpu && set->cpu > recorder->local_cpu)
+        handout_refuse(L, recorder, "resources", "%s: needs %g cpu, more than any worker has: worker 'local' has %g (-j sets it)",
+                       who, (double)set->cpu / 10000, (double)recorder->local_cpu / 10000);
+}
+
+static void read_gpu(lua_State *L, handout_recorder *recorder, const char *who) {
+    int64_t amount = read_amount(L, recorder, who, "gpu");
+    if (amount > 0)
+        handout_refuse(L, recorder, "resources", "%s: needs %g gpu, more than any worker has: worker 'local' has 0", who,
+                       (double)amount / 10000);
+}
+
+static void read_memory(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
+    if (lua_type(L, -1) == LUA_TFUNCTION) {
+        handout_refuse(L, recorder, "unavailable", "%s: option 'memory': amounts as functions are not available in this version", who);
+        return;
+    }
+    char error[200];
+    uint64_t bytes;
+    if (handout_parse_size(L, -1, &bytes, error, sizeof error))
+        handout_refuse(L, recorder, "option", "%s: option 'memory': %s", who, error);
+    else if (bytes != 0 && bytes < 1u << 20)
+        handout_refuse(L, recorder, "option", "%s: option 'memory': expected 0 or at least 1MiB, got %llu bytes", who,
+                       (unsigned long long)bytes);
+    else set->memory = bytes;
+}
+
+static void read_isolation(lua_State *L, handout_recorder *recorder, const char *who) {
+    const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (strcmp(value, "process") == 0)
+        handout_refuse(L, recorder, "unavailable", "%s: option 'isolation': \"process\" is not available in this version", who);
+    else if (strcmp(value, "thread") != 0) refuse_value(L, recorder, who, "isolation", "\"thread\" or \"process\"");
+}
+
+static void read_worker(lua_State *L, handout_recorder *recorder, const char *who) {
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        refuse_value(L, recorder, who, "worker", "the name of a worker");
+        return;
+    }
+    size_t length;
+    const char *name = lua_tolstring(L, -1, &length);
+    char shown[100];
+    handout_escape(name, length, 60, shown, sizeof shown);
+    if (length != 5 || memcmp(name, "local", 5) != 0)
+        handout_refuse(L, recorder, "resources", "%s: option 'worker': no worker '%s' is known or declared; there is 'local'", who, shown);
+}
+
+static void read_grant(lua_State *L, handout_recorder *recorder, const char *who) {
+    static const char *const names[] = {"exec", "read", "write", "env", "host", NULL};
+    if (lua_type(L, -1) != LUA_TTABLE) {
+        refuse_value(L, recorder, who, "grant", "a table such as { read = { \"data\" } }");
+        return;
+    }
+    int table = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        if (strcmp(key, "read") == 0) {
+            int list = lua_type(L, -1) == LUA_TTABLE;
+            for (lua_Integer i = 1; list && i <= (lua_Integer)lua_rawlen(L, -1); i++, lua_pop(L, 1))
+                if (lua_rawgeti(L, -1, i) != LUA_TSTRING) list = 0;
+            if (!list) refuse_value(L, recorder, who, "grant.read", "a list of paths");
+            continue;
+        }
+        int known = 0;
+        for (int i = 0; names[i]; i++) known |= strcmp(key, names[i]) == 0;
+        const char *near = handout_nearest(key, strlen(key), names);
+        char shown[100];
+        handout_describe(L, -2, shown, sizeof shown);
+        if (known) handout_refuse(L, recorder, "unavailable", "%s: option 'grant.%s' is not available in this version", who, key);
+        else if (near) handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s (did you mean '%s'?)", who, shown, near);
+        else handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s", who, shown);
+    }
+}
+
+static void read_option(lua_State *L, handout_recorder *recorder, const option *o, const char *who,
+                        handout_parsed *parsed, int slots) {
+    handout_option_set *set = &parsed->set;
+    lua_Integer n;
+    switch (o->name[0]) {
+    case 'n':
+        if (o->calls & G) return; /* name: read by graph() */
+        lua_pushvalue(L, -1), lua_replace(L, parsed->needs = slots);
+        return;
+    case 'a':
+        if (o->name[1] == 'f') lua_pushvalue(L, -1), lua_replace(L, parsed->after = slots + 1);
+        else if (o->name[2] == 'g') lua_pushvalue(L, -1), lua_replace(L, parsed->args = slots + 2);
+        else if (integer_in(L, 2, 1 << 24, &n)) set->arity = (uint32_t)n;
+        else refuse_value(L, recorder, who, "arity", "a whole number, at least 2");
+        return;
+    case 'o':
+        lua_pushvalue(L, -1), lua_replace(L, parsed->over = slots + 3);
+        return;
+    case 'r':
+        if (integer_in(L, 0, 100, &n)) set->retries = (uint8_t)n;
+        else refuse_value(L, recorder, who, "retries", "a whole number from 0 to 100");
+        return;
+    case 'b':
+        read_backoff(L, recorder, who, set);
+        return;
+    case 't':
+        if (lua_type(L, -1) == LUA_TFUNCTION)
+            handout_refuse(L, recorder, "unavailable", "%s: option 'timeout': amounts as functions are not available in this version", who);
+        else set->timeout = read_duration(L, recorder, who, "timeout", -1);
+        return;
+    case 'e':
+        if (lua_type(L, -1) == LUA_TFUNCTION)
+            handout_refuse(L, recorder, "unavailable", "%s: option 'estimate': amounts as functions are not available in this version", who);
+        else set->estimate = read_duration(L, recorder, who, "estimate", -1);
+        return;
+    case 'p':
+        if (lua_type(L, -1) == LUA_TFUNCTION)
+            handout_refuse(L, recorder, "unavailable", "%s: option 'priority': amounts as functions are not available in this version", who);
+        else if (integer_in(L, INT32_MIN, INT32_MAX, &n)) set->priority = (int32_t)n;
+        else refuse_value(L, recorder, who, "priority", "a whole number");
+        return;
+    case 'c':
+        if (o->name[1] == 'p') read_cpu(L, recorder, who, set);
+        else if (lua_type(L, -1) != LUA_TBOOLEAN) refuse_value(L, recorder, who, "cache", "true or false");
+        return;
+    case 'm':
+        read_memory(L, recorder, who, set);
+        return;
+    case 'i':
+        read_isolation(L, recorder, who);
+        return;
+    case 'w':
+        read_worker(L, recorder, who);
+        return;
+    case 'g':
+        if (o->name[1] == 'p') read_gpu(L, recorder, who);
+        else read_grant(L, recorder, who);
+        return;
+    }
+}
+
+void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
+                           handout_parsed *parsed) {
+    parsed->needs = parsed->after = parsed->args = parsed->over = 0;
+    int slots = lua_gettop(L) + 1;
+    lua_settop(L, slots + 3);
+    if (index == 0) return;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const option *found = NULL;
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            const char *key = lua_tostring(L, -2);
+            for (const option *o = options; o->name; o++)
+                if ((o->calls & call) && key[0] == o->name[0] && strcmp(key, o->name) == 0) found = o;
+        }
+        if (!found) refuse_unknown(L, recorder, call, who, -2);
+        else if (found->handling == LATER)
+            handout_refuse(L, recorder, "unavailable", "%s: option '%s' is not available in this version", who, found->name);
+        else read_option(L, recorder, found, who, parsed, slots);
+        lua_settop(L, slots + 5); /* key and value: readers may leave things behind */
+    }
+}
+
+uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set) {
+    enum { LOOK_BACK = 64 };
+    size_t count = recorder->option_sets.count;
+    handout_option_set *sets = (handout_option_set *)recorder->option_sets.data;
+    for (size_t i = count; i > 0 && i + LOOK_BACK > count; i--)
+        if (memcmp(&sets[i - 1], set, sizeof *set) == 0) return (uint32_t)(i - 1);
+    handout_option_set *added = handout_vector_add(&recorder->option_sets);
+    if (!added) luaL_error(L, "not enough memory");
+    memcpy(added, set, sizeof *set);
+    return (uint32_t)count;
+}

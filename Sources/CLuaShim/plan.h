@@ -1,0 +1,148 @@
+/* The recorder: what `handout.graph`, `g:task` and their like do while a script runs. Internal to the shim.
+ *
+ * One script run serves two ends. Planning records everything as columns. In template mode, on a worker, the same calls
+ * only look at the functions they are given, until the class that is wanted has been seen.
+ */
+#ifndef HANDOUT_PLAN_H
+#define HANDOUT_PLAN_H
+
+#include "slot.h"
+#include "state.h"
+
+/* A growable array from malloc. */
+typedef struct handout_vector {
+    char *data;
+    size_t count, capacity, size; /* in items; `size` bytes an item */
+} handout_vector;
+
+/* Room for one more item, or NULL when memory is exhausted. */
+void *handout_vector_add(handout_vector *vector);
+/* Room for `n` more items. */
+void *handout_vector_add_many(handout_vector *vector, size_t n);
+
+typedef struct handout_source {
+    char *name;        /* chunk name with its "@" or "=" */
+    const char *text;  /* NULL: made by load */
+    size_t length;
+} handout_source;
+
+/* A function class while the script runs. */
+typedef struct handout_class_record {
+    handout_class public;
+    const char *source;        /* Lua's own pointer, for a quick comparison */
+    char *names;               /* of the captured variables, each ended by a NUL */
+    int ambiguous;             /* another function begins on the same line */
+    uint8_t *dump;             /* when ambiguous: what tells this variant */
+    size_t dump_length;
+    int held;                  /* a closure of it is in the table of held closures */
+    uint32_t held_task;        /* its declared row */
+    uint32_t held_graph;
+    const void **ids;          /* identity of each captured variable of the held closure */
+    uint32_t *pools;           /* and its pool index */
+} handout_class_record;
+
+/* One graph being declared. */
+typedef struct handout_graph_record {
+    char *name;
+    size_t name_length;
+    uint32_t count;
+    handout_option_set defaults;
+    handout_vector kinds, options, lines, classes, capture_offsets, captures;
+    handout_vector name_offsets, names, reference_offsets, references, outputs;
+    uint32_t *id_table;        /* open addressing, row + 1 */
+    uint32_t id_capacity;
+} handout_graph_record;
+
+typedef struct handout_identity {
+    const void *id;
+    uint32_t pool, holders;
+} handout_identity;
+
+typedef struct handout_recorder {
+    handout_state *state;
+    const handout_host *host;
+    handout_parameter *parameters;
+    size_t parameter_count;
+    uint32_t local_cpu;
+    handout_vector graphs;     /* handout_graph_record */
+    handout_vector classes;    /* handout_class_record */
+    handout_vector sources;    /* handout_source */
+    handout_vector option_sets, pool, pool_bytes, errors, declared, met, known_parameters;
+    uint32_t *class_table;     /* open addressing over classes, index + 1 */
+    uint32_t class_capacity;
+    handout_identity *identities;
+    uint32_t identity_capacity, identity_count;
+    handout_buffer declaration; /* of the parameter at hand */
+    uint64_t errors_left_out;
+    uint32_t returned_graph;
+    uint64_t printed;
+    const char *cached_source; /* last source looked up */
+    uint32_t cached_source_index;
+
+    /* template mode */
+    const handout_tables *tables; /* NULL while planning */
+    uint32_t wanted;           /* class; ~0: none */
+    int thorough;              /* look into the captured functions of every closure, not of first ones only */
+    uint32_t missing;          /* classes not seen yet */
+} handout_recorder;
+
+int handout_recorder_init(handout_recorder *recorder, handout_state *state, const handout_host *host);
+void handout_recorder_free(handout_recorder *recorder);
+/* Opens libraries, `handout` and `require` in the state. Protected context. */
+void handout_recorder_open(lua_State *L, handout_recorder *recorder);
+/* Pushes the script as a function, its _ENV the globals. Raises on syntax errors. Protected context. */
+void handout_recorder_load(lua_State *L, handout_recorder *recorder, const char *source, size_t length,
+                           const char *chunk_name);
+/* Pushes the table class → template closure of template mode. */
+void handout_push_templates(lua_State *L);
+/* After the script's end, in template mode: looks into what the kept closures captured by now. Protected context. */
+void handout_recorder_finish_templates(lua_State *L, handout_recorder *recorder);
+
+#define HANDOUT_HANDLE_TAG 0x5AULL
+static inline void *handout_handle(uint32_t graph, uint32_t row) {
+    return (void *)(uintptr_t)(HANDOUT_HANDLE_TAG << 56 | (uint64_t)graph << 32 | row);
+}
+static inline int handout_is_handle(lua_State *L, int index) { return lua_type(L, index) == LUA_TLIGHTUSERDATA; }
+static inline uint32_t handout_handle_graph(const void *handle) { return (uint32_t)((uintptr_t)handle >> 32 & 0xFFFFFF); }
+static inline uint32_t handout_handle_row(const void *handle) { return (uint32_t)(uintptr_t)handle; }
+
+/* record.c, used by the calls of plan.c */
+__attribute__((format(printf, 4, 5)))
+void handout_refuse(lua_State *L, handout_recorder *recorder, const char *code, const char *format, ...);
+uint32_t handout_source_index(handout_recorder *recorder, const char *source);
+/* The class of the function at `index`, made when new. */
+uint32_t handout_class_of(lua_State *L, handout_recorder *recorder, int index);
+/* Records what the function at `index` captures as row `row` of `graph`; `name` for messages. */
+void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t graph,
+                             uint32_t row);
+/* Reads what the closures still held captured. At the end of the script. */
+void handout_read_held(lua_State *L, handout_recorder *recorder);
+/* Adds an encoded value to the pool. Raises on memory. */
+uint32_t handout_pool_add(lua_State *L, handout_recorder *recorder, unsigned kind, const void *bytes, size_t length);
+/* Template mode: looks at the function at `index`; 1 when the wanted class is now there. */
+int handout_see_template(lua_State *L, handout_recorder *recorder, int index);
+
+/* options.c */
+typedef struct handout_parsed {
+    handout_option_set set;
+    int needs, after, args, over; /* stack indices of those tables and handles, 0: not given */
+} handout_parsed;
+enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HANDOUT_CALL_GRAPH = 8 };
+/* Reads the option table at `index` for a call of that kind; `who` names the object in messages. Pushes 4 slots. */
+void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
+                           handout_parsed *parsed);
+uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set);
+/* The nearest of `names` (NULL-terminated) to `word`, or NULL when none is near. */
+const char *handout_nearest(const char *word, size_t length, const char *const *names);
+
+/* parameters.c */
+int handout_module_param(lua_State *L);
+
+/* module tables: object → module name, name → result */
+extern char HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
+/* For task.c: adds the calls that only tasks have to the `handout` table at the top. */
+void handout_add_task_calls(lua_State *L);
+
+static inline handout_recorder *handout_recorder_of(lua_State *L) { return handout_of(L)->plan; }
+
+#endif

@@ -1,0 +1,41 @@
+/* Facts and signals of this process that Swift cannot have by itself. */
+#define _GNU_SOURCE
+#include "handout_lua.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static atomic_int interrupts;
+
+/* The third time the process ends as it would have without us. */
+static void on_interrupt(int signal_number) {
+    if (atomic_fetch_add(&interrupts, 1) >= 2) {
+        signal(signal_number, SIG_DFL);
+        raise(signal_number);
+    }
+}
+
+void handout_watch_interrupts(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int handout_interrupts(void) { return atomic_load(&interrupts); }
+
+int handout_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
+}
+
+int handout_has_openat2(void) {
+    return syscall(SYS_openat2, -1, NULL, NULL, 0) != -1 || errno != ENOSYS;
+}

@@ -1,0 +1,443 @@
+/* The task loop: a state claims the items of its slot's lease one after the other and runs them. */
+#include "task.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NONE = 0xFFFFFFFFu, HANDLER = 1, INSTANCES = 2, MAX_MESSAGE = 65536 };
+
+/* ---- The script, in template mode ---- */
+
+static void use_task_side(handout_state *state, handout_runner *runner, int planning) {
+    handout_use_planning_libraries(state, planning);
+    handout_open_globals(state, planning);
+    state->planning = planning;
+    if (planning) {
+        memcpy(state->random, runner->script_random, sizeof state->random);
+        state->random_seeded = runner->script_random_seeded;
+        state->random_stream = 0;
+    } else {
+        memcpy(runner->script_random, state->random, sizeof state->random);
+        runner->script_random_seeded = state->random_seeded;
+    }
+    state->random_seed = runner->program->seed;
+}
+
+static void start_script(lua_State *L, handout_runner *runner) {
+    const handout_program *program = runner->program;
+    lua_State *script = lua_newthread(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, runner); /* anchors the coroutine */
+    runner->script = script;
+    handout_recorder_load(L, &runner->recorder, program->source, program->source_length, program->chunk_name);
+    lua_xmove(L, script, 1);
+}
+
+static void end_script(lua_State *L, handout_runner *runner) {
+    handout_recorder_finish_templates(L, &runner->recorder);
+    runner->script = NULL;
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, runner);
+    runner->script_done = 1;
+    if (runner->program->user_globals) handout_take_snapshots(L, runner);
+}
+
+/* Runs the script on until it has shown that class, or to its end. Raises what the script raises. */
+static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
+    handout_state *state = runner->state;
+    int results, first = runner->script == NULL;
+    use_task_side(state, runner, 1);
+    if (first) start_script(L, runner);
+    runner->recorder.wanted = runner->program->user_globals ? NONE : class;
+    lua_State *script = runner->script;
+    state->running = script;
+    int status = lua_resume(script, L, first ? 0 : 1, &results);
+    state->running = L;
+    handout_check(state);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lua_xmove(script, L, 1);
+        lua_error(L);
+    }
+    if (status == LUA_OK) end_script(L, runner);
+    use_task_side(state, runner, 0);
+}
+
+static int have(lua_State *L, uint32_t class) {
+    handout_push_templates(L);
+    int there = lua_rawgeti(L, -1, (lua_Integer)class + 1) != LUA_TNIL;
+    lua_pop(L, 2);
+    return there;
+}
+
+/* Protected: argument 1 is the class that is needed (integer). */
+static int show_class(lua_State *L) {
+    handout_runner *runner = handout_of(L)->task;
+    uint32_t class = (uint32_t)lua_tointeger(L, 1);
+    if (!runner->opened) {
+        handout_recorder_open(L, &runner->recorder);
+        handout_use_planning_libraries(runner->state, 0);
+        runner->opened = 1;
+    }
+    if (class == NONE) return 0;
+    while (!have(L, class) && !runner->script_done) run_script(L, runner, class);
+    if (!have(L, class) && !runner->recorder.thorough) { /* hidden behind a first closure: look at every one */
+        runner->recorder.thorough = 1;
+        runner->script_done = 0;
+        while (!have(L, class) && !runner->script_done) run_script(L, runner, class);
+    }
+    return 0;
+}
+
+/* ---- One attempt ---- */
+
+static void read_place(lua_State *L, handout_runner *runner) {
+    lua_Debug ar;
+    runner->file = NULL;
+    runner->line = 0;
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline <= 0) continue;
+        snprintf(runner->file_text, sizeof runner->file_text, "%s",
+                 ar.source[0] == '@' || ar.source[0] == '=' ? ar.source + 1 : ar.short_src);
+        runner->file = runner->file_text;
+        runner->line = (uint32_t)ar.currentline;
+        return;
+    }
+}
+
+static void keep_message(handout_runner *runner, const char *text, size_t length) {
+    runner->message.length = 0;
+    if (length > MAX_MESSAGE) length = MAX_MESSAGE;
+    handout_buffer_append(&runner->message, text, length);
+}
+
+/* The message of an error: a string, a table's `message`, what handout.fail was given. No metamethod runs. */
+static int message_handler(lua_State *L) {
+    handout_state *state = handout_of(L);
+    handout_runner *runner = state->task;
+    handout_traceback(L, state->traceback, sizeof state->traceback, 1);
+    read_place(L, runner);
+    handout_raised *raised = handout_to_raised(L, 1);
+    if (raised) {
+        runner->never_retry = raised->never_retry;
+        runner->has_retry_after = raised->has_after;
+        runner->retry_after = raised->after;
+        runner->asked_ended = raised->ended;
+        lua_getiuservalue(L, 1, 1);
+    } else if (lua_type(L, 1) == LUA_TTABLE) {
+        lua_pushliteral(L, "message");
+        lua_rawget(L, 1);
+    } else {
+        lua_pushvalue(L, 1);
+    }
+    if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) {
+        size_t length;
+        const char *text = lua_tolstring(L, -1, &length);
+        keep_message(runner, text, length);
+    } else {
+        char what[100], text[140];
+        handout_describe(L, 1, what, sizeof what);
+        snprintf(text, sizeof text, "raised %s", what);
+        keep_message(runner, text, strlen(text));
+    }
+    return 0;
+}
+
+static void store_result(lua_State *L, handout_runner *runner) {
+    handout_codec *codec = &runner->state->codec;
+    handout_value *result = &runner->result;
+    switch (lua_type(L, -1)) {
+    case LUA_TNIL: result->tag = HANDOUT_NIL; return;
+    case LUA_TBOOLEAN: result->tag = lua_toboolean(L, -1) ? HANDOUT_TRUE : HANDOUT_FALSE; return;
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, -1)) result->tag = HANDOUT_INTEGER, result->as.integer = lua_tointeger(L, -1);
+        else result->tag = HANDOUT_FLOAT, result->as.number = lua_tonumber(L, -1);
+        return;
+    }
+    codec->out.length = 0;
+    codec->out.limit = runner->state->limit;
+    runner->encoding = 1;
+    handout_encode(L, codec, -1, "result", "cannot leave its task");
+    runner->encoding = 0;
+    if (handout_value_store(result, codec->out.data, codec->out.length)) luaL_error(L, "not enough memory for the result");
+}
+
+/* Protected: the whole of an attempt. The only argument is the table of closures. */
+static int attempt(lua_State *L) {
+    handout_runner *runner = handout_of(L)->task;
+    handout_push_function(L, runner, 1, runner->row);
+    int arguments = handout_push_arguments(L, runner, runner->item->task, runner->row);
+    lua_call(L, arguments, LUA_MULTRET);
+    int results = lua_gettop(L) - 1;
+    if (results > 1) {
+        runner->encoding = 1;
+        return luaL_error(L, "the task returned %d values, expected one", results);
+    }
+    if (results == 0) runner->result.tag = HANDOUT_NIL;
+    else store_result(L, runner);
+    return 0;
+}
+
+/* Protected: compares captured variables; argument 1 the table of closures. */
+static int compare_captures(lua_State *L) {
+    handout_runner *runner = handout_of(L)->task;
+    char message[200];
+    if (handout_captures_changed(L, runner, 1, message, sizeof message)) {
+        if (!runner->captures_changed) runner->captures_changed = 1;
+        keep_message(runner, message, strlen(message));
+    }
+    return 0;
+}
+
+/* ---- Completions ---- */
+
+static char *copy(const void *bytes, size_t length) {
+    char *to = malloc(length + 1);
+    if (!to) return NULL;
+    if (length) memcpy(to, bytes, length);
+    to[length] = 0;
+    return to;
+}
+
+static handout_failure *new_failure(handout_runner *runner) {
+    handout_failure *failure = calloc(1, sizeof *failure);
+    if (!failure) return NULL;
+    const char *traceback = runner->state->traceback;
+    failure->message = copy(runner->message.data, runner->message.length);
+    failure->message_length = failure->message ? (uint32_t)runner->message.length : 0;
+    failure->traceback = copy(traceback, strlen(traceback));
+    failure->traceback_length = failure->traceback ? (uint32_t)strlen(traceback) : 0;
+    if (runner->file) failure->file = copy(runner->file, strlen(runner->file));
+    failure->line = runner->line;
+    failure->never_retry = runner->never_retry;
+    failure->has_retry_after = runner->has_retry_after;
+    failure->retry_after = runner->retry_after;
+    return failure;
+}
+
+void handout_failure_free(handout_failure *failure) {
+    if (!failure) return;
+    free(failure->message);
+    free(failure->traceback);
+    free(failure->file);
+    free(failure);
+}
+
+/* Writes the completion of the current item and publishes it. */
+static void complete(handout_runner *runner, int ended) {
+    handout_slot *slot = runner->slot;
+    uint32_t index = atomic_load_explicit(&slot->done, memory_order_relaxed);
+    handout_completion *completion = &slot->completions[index];
+    uint64_t now = handout_now();
+    completion->task = runner->item->task;
+    completion->attempt = runner->item->attempt;
+    completion->ended = (uint8_t)ended;
+    completion->nanoseconds = now - runner->started;
+    completion->failure = ended == HANDOUT_OK ? NULL : new_failure(runner);
+    if (ended == HANDOUT_OK) completion->value = runner->result;
+    else {
+        handout_value_free(&runner->result);
+        completion->value = (handout_value){0};
+    }
+    runner->result = (handout_value){0};
+    runner->started = now;
+    handout_slot_complete(slot);
+}
+
+static int ended_by_error(handout_runner *runner, int status) {
+    if (status == LUA_ERRERR) {
+        static const char text[] = "an error in error handling";
+        keep_message(runner, text, sizeof text - 1);
+    }
+    if (runner->encoding) {
+        runner->encoding = 0;
+        /* The place is the task's declaration: the value is to blame, not a line that ran. */
+        return HANDOUT_RESULT;
+    }
+    return runner->asked_ended ? runner->asked_ended : HANDOUT_ERROR;
+}
+
+static void begin(handout_runner *runner, const handout_lease_item *item) {
+    const handout_tables *tables = runner->tables;
+    handout_state *state = runner->state;
+    runner->item = item;
+    runner->row = item->task < tables->count ? item->task : tables->groups[tables->dynamic[item->task - tables->count].group].task;
+    runner->name = NULL;
+    runner->logged = 0;
+    runner->never_retry = runner->has_retry_after = runner->asked_ended = 0;
+    runner->encoding = runner->captures_changed = 0;
+    runner->file = NULL;
+    runner->line = 0;
+    runner->last_progress = 0;
+    state->random_seeded = 0;
+    uint64_t memory = item->memory ? item->memory : runner->program->default_memory;
+    if (state->limit != memory) {
+        state->limit = memory;
+        state->threshold = handout_next_threshold(state);
+    }
+}
+
+/* The task failed before its function ran: the script could not show it. */
+static int prepare_class(lua_State *L, handout_runner *runner) {
+    handout_state *state = runner->state;
+    for (uint32_t missing = NONE;;) {
+        if (runner->opened) {
+            if (!runner->recorder.missing) return LUA_OK;
+            uint32_t next = handout_missing_class(L, runner, runner->row);
+            if (next == NONE || next == missing) return LUA_OK;
+            missing = next;
+        }
+        size_t limit = state->limit;
+        state->limit = limit > 1u << 30 ? limit : 1u << 30; /* the script has the limits of planning, not of a task */
+        state->threshold = handout_next_threshold(state);
+        handout_deadline_begin(runner->slot, state, runner->program->plan_time);
+        lua_pushcfunction(L, show_class);
+        lua_pushinteger(L, missing);
+        int status = lua_pcall(L, 1, 0, HANDLER);
+        handout_deadline_end(runner->slot);
+        if (status == LUA_OK && missing != NONE) lua_gc(L, LUA_GCCOLLECT);
+        state->limit = limit;
+        state->threshold = handout_next_threshold(state);
+        if (status != LUA_OK) {
+            lua_settop(L, INSTANCES);
+            return status;
+        }
+    }
+}
+
+static void run_item(lua_State *L, handout_runner *runner) {
+    handout_state *state = runner->state;
+    handout_slot *slot = runner->slot;
+    int ended = HANDOUT_OK, status = prepare_class(L, runner);
+    runner->started = status == LUA_OK && runner->started ? runner->started : handout_now();
+    uint64_t timeout = runner->item->timeout;
+    runner->deadline = timeout ? handout_now() + timeout : 0;
+    if (status == LUA_OK) {
+        handout_deadline_begin(slot, state, timeout);
+        lua_pushcfunction(L, attempt);
+        lua_pushvalue(L, INSTANCES);
+        status = lua_pcall(L, 1, 0, HANDLER);
+        if (status != LUA_OK) {
+            ended = ended_by_error(runner, status);
+            lua_settop(L, INSTANCES);
+        }
+        if (runner->used.count || runner->snapshots.count) {
+            lua_pushcfunction(L, compare_captures);
+            lua_pushvalue(L, INSTANCES);
+            if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, INSTANCES);
+            if (runner->captures_changed && ended == HANDOUT_OK) {
+                ended = HANDOUT_ERROR;
+                state->traceback[0] = 0;
+            }
+        }
+        handout_deadline_end(slot);
+    } else {
+        ended = ended_by_error(runner, status);
+        runner->never_retry = 1;
+    }
+    complete(runner, ended);
+}
+
+/* After a limit: the attempt that ran is over, and so is the state. */
+static void complete_left(handout_runner *runner, int reason) {
+    handout_state *state = runner->state;
+    char text[200];
+    if (reason == HANDOUT_TIMEOUT)
+        snprintf(text, sizeof text, "timeout of %g s reached", (double)runner->item->timeout / 1e9);
+    else snprintf(text, sizeof text, "%s", state->message);
+    keep_message(runner, text, strlen(text));
+    int line = 0, used = 0;
+    if (sscanf(state->traceback, "%299[^:\n]:%d: %n", runner->file_text, &line, &used) == 2 && line > 0) {
+        runner->file = runner->file_text;
+        runner->line = (uint32_t)line;
+    }
+    complete(runner, reason);
+}
+
+int handout_task_state_run(handout_state *state) {
+    handout_runner *runner = state->task_runner;
+    lua_State *L = state->L;
+    int reason = setjmp(state->entry);
+    if (reason != 0) {
+        handout_deadline_end(runner->slot);
+        complete_left(runner, reason);
+        state->task = NULL;
+        atomic_store_explicit(&runner->slot->started, 0, memory_order_relaxed);
+        return 1;
+    }
+    handout_enter(state);
+    state->task = runner;
+    uint32_t index;
+    runner->started = handout_now();
+    int spoiled = 0;
+    while (!spoiled && handout_slot_claim(runner->slot, &index)) {
+        atomic_store_explicit(&runner->slot->started, runner->started, memory_order_relaxed);
+        begin(runner, &runner->slot->items[index]);
+        run_item(L, runner);
+        spoiled = runner->captures_changed == 2;
+    }
+    atomic_store_explicit(&runner->slot->started, 0, memory_order_relaxed);
+    state->task = NULL;
+    handout_exit(state);
+    return spoiled;
+}
+
+/* ---- Making and freeing ---- */
+
+handout_state *handout_task_state_new(const handout_program *program, const handout_tables *tables,
+                                      const handout_host *host, handout_slot *slot) {
+    handout_state *state = handout_state_new(program->default_memory, host, slot);
+    handout_runner *runner = calloc(1, sizeof *runner);
+    if (!state || !runner) {
+        free(runner);
+        handout_state_free(state);
+        return NULL;
+    }
+    handout_recorder_init(&runner->recorder, state, host);
+    runner->recorder.tables = tables;
+    runner->recorder.missing = tables->class_count;
+    runner->recorder.parameters = program->parameters;
+    runner->recorder.parameter_count = program->parameter_count;
+    runner->state = state;
+    runner->program = program;
+    runner->tables = tables;
+    runner->slot = slot;
+    runner->instances.size = sizeof(handout_instance);
+    runner->used.size = sizeof(uint32_t);
+    runner->own = calloc(tables->class_count + 1u, sizeof(uint32_t));
+    state->task_runner = runner;
+    state->template_mode = 1;
+    if (!runner->own) {
+        handout_task_state_free(state);
+        return NULL;
+    }
+    lua_pushcfunction(state->L, message_handler); /* HANDLER and INSTANCES: a new state has 20 free slots */
+    lua_createtable(state->L, 0, 0);
+    return state;
+}
+
+void handout_task_state_free(handout_state *state) {
+    if (!state) return;
+    handout_runner *runner = state->task_runner;
+    handout_recorder_free(&runner->recorder);
+    handout_captures_free(runner);
+    handout_buffer_free(&runner->message);
+    handout_value_free(&runner->result);
+    free(runner);
+    handout_state_free(state);
+}
+
+size_t handout_task_state_prepare(handout_state *state) {
+    handout_runner *runner = state->task_runner;
+    handout_lease_item none = {0};
+    if (setjmp(state->entry) != 0) return 0;
+    handout_enter(state);
+    state->task = runner;
+    runner->item = &none;
+    for (uint32_t row = 0; row < runner->tables->count && (runner->recorder.missing || !runner->opened); row++) {
+        runner->row = row;
+        prepare_class(state->L, runner);
+    }
+    state->task = NULL;
+    handout_exit(state);
+    return state->used;
+}

@@ -1,0 +1,93 @@
+/* Running tasks in a state. Internal to the shim. */
+#ifndef HANDOUT_TASK_H
+#define HANDOUT_TASK_H
+
+#include "plan.h"
+
+/* A closure that tasks run or capture: a copy of its class's template with captured variables of its own. */
+typedef struct handout_instance {
+    uint32_t class;
+    uint32_t pool;     /* the FUNCTION entry it stands for; ~0: the function of tasks themselves */
+    uint32_t epoch;    /* attempt that used it last */
+    uint32_t count;    /* captured variables */
+    uint32_t *current; /* pool index each holds now, ~0: none */
+    uint32_t *inner;   /* for a captured function its instance */
+    uint32_t *size;    /* encoded bytes of a captured table or string */
+} handout_instance;
+
+/* A global of the script's own that holds plain data, to see that no task changes it. */
+typedef struct handout_snapshot {
+    char *name;
+    handout_buffer bytes;
+} handout_snapshot;
+
+/* What a state that runs tasks is, beside the Lua state. */
+typedef struct handout_runner {
+    handout_state *state;
+    handout_recorder recorder; /* template mode */
+    const handout_program *program;
+    const handout_tables *tables;
+    handout_slot *slot;
+    handout_vector instances;  /* handout_instance; closures in a Lua table, at index + 1 */
+    handout_vector used;       /* instances of the attempt that runs */
+    handout_vector snapshots;
+    uint32_t *own;             /* by class: instance of the tasks' function + 1 */
+    lua_State *script;         /* suspended, or NULL */
+    int opened, script_done;
+    uint64_t script_random[4];
+    int script_random_seeded;
+    uint32_t epoch;
+
+    /* the attempt that runs */
+    const handout_lease_item *item;
+    uint32_t row;              /* its declared row */
+    const char *name;          /* full name, when asked for */
+    char name_text[1024];
+    uint64_t started, deadline, last_progress;
+    size_t logged;
+    int encoding;              /* an error now is one of the result */
+    int captures_changed;
+    handout_value result;
+    handout_buffer message;    /* of the error */
+    const char *file;          /* of the place that raised: kept by Lua or static */
+    char file_text[300];
+    uint32_t line;
+    uint8_t never_retry, has_retry_after, asked_ended;
+    uint64_t retry_after;
+} handout_runner;
+
+/* arguments.c: pushes the arguments of the task; returns how many. May raise. */
+int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task, uint32_t row);
+/* Pushes the key of a map instance, its index or name. */
+void handout_push_key(lua_State *L, const handout_tables *tables, const handout_group *group, uint32_t element);
+
+/* captures.c */
+/* The classes that the attempt needs and that the script has not shown yet: the first one, or ~0. */
+uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t row);
+/* Pushes the function of that row with its captured variables set. `instances` is the table of closures. */
+void handout_push_function(lua_State *L, handout_runner *runner, int instances, uint32_t row);
+/* 1 when a captured variable was changed by the attempt; then `message` says which, and it will be set again. */
+int handout_captures_changed(lua_State *L, handout_runner *runner, int instances, char *message, size_t size);
+void handout_take_snapshots(lua_State *L, handout_runner *runner);
+/* Encodes its argument to the codec: for a protected call. */
+int handout_encode_plain(lua_State *L);
+void handout_captures_free(handout_runner *runner);
+
+/* calls.c: handout.task, log, progress, fail, retry; fs.c: handout.fs */
+void handout_add_fs(lua_State *L);
+/* Raised by handout.fail and retry. */
+typedef struct handout_raised {
+    uint32_t magic;
+    uint8_t never_retry, has_after, ended;
+    uint64_t after;
+} handout_raised;
+handout_raised *handout_to_raised(lua_State *L, int index);
+/* The full name of the attempt's task, cached. */
+const char *handout_runner_name(handout_runner *runner);
+void handout_task_log(handout_state *state, int level, const char *text, size_t length);
+/* What math.random of the attempt is seeded from beside the run's seed: FNV-1a (64 bit) of the task's name. */
+uint64_t handout_task_stream(handout_state *state);
+
+static inline handout_runner *handout_runner_of(lua_State *L) { return handout_of(L)->task; }
+
+#endif

@@ -1,0 +1,98 @@
+/* What a script may not have: names that exist while planning, so that their call can say what to use instead. */
+#include "sandbox.h"
+#include <string.h>
+
+typedef struct withheld {
+    const char *name, *instead;
+} withheld;
+
+#define SAME_PLAN " while planning: the plan must be the same each time it is made"
+#define FILES ": use handout.read while planning, handout.fs in a task"
+#define COMMANDS ": use handout.exec in a task"
+
+static const withheld withheld_os[] = {
+    {"time", SAME_PLAN},   {"clock", SAME_PLAN},  {"date", SAME_PLAN}, {"difftime", SAME_PLAN},
+    {"execute", COMMANDS}, {"exit", ": use error"}, {"remove", ": use handout.fs in a task"},
+    {"rename", ": use handout.fs in a task"},     {"setlocale", ""},
+    {"tmpname", ": use handout.task.scratch in a task"},
+    {"getenv", ": use handout.param while planning, handout.env in a task"}, {NULL, NULL}};
+
+static const withheld withheld_io[] = {
+    {"open", FILES},  {"lines", FILES},     {"read", FILES},  {"input", FILES},
+    {"close", FILES}, {"popen", COMMANDS},  {"type", FILES},  {"tmpfile", ": use handout.task.scratch in a task"},
+    {"write", ": use print, or handout.fs in a task"},        {"output", ": use print, or handout.fs in a task"},
+    {NULL, NULL}};
+
+static const withheld withheld_debug[] = {
+    {"debug", ""},        {"gethook", ""},    {"getinfo", ""},      {"getlocal", ""},     {"getmetatable", ""},
+    {"getregistry", ""},  {"getupvalue", ""}, {"getuservalue", ""}, {"setcstacklimit", ""}, {"sethook", ""},
+    {"setlocal", ""},     {"setmetatable", ": use setmetatable"},   {"setupvalue", ""},   {"setuservalue", ""},
+    {"traceback", ": an error that nothing catches is shown with its traceback"},         {"upvalueid", ""},
+    {"upvaluejoin", ""},  {NULL, NULL}};
+
+static const withheld withheld_package[] = {
+    {"loadlib", ": use require with Lua source"}, {"searchpath", ": use require"}, {NULL, NULL}};
+
+static int refuse(lua_State *L) { return luaL_error(L, "%s", lua_tostring(L, lua_upvalueindex(1))); }
+
+/* Stores `value` at the top in the set at `set` under `name`, notes its name, and pops it. */
+static void add_to_set(lua_State *L, int set, const char *name) {
+    handout_name_object(L, -1, name);
+    lua_setfield(L, set, name);
+}
+
+static void push_refusal(lua_State *L, const char *name, const char *instead) {
+    lua_pushfstring(L, "%s is not available%s", name, instead);
+    lua_pushcclosure(L, refuse, 1);
+}
+
+static void add_library(lua_State *L, const char *library, const withheld *functions) {
+    int set = lua_gettop(L);
+    luaL_checkstack(L, 10, NULL);
+    lua_newtable(L);
+    for (const withheld *each = functions; each->name != NULL; each++) {
+        const char *name = lua_pushfstring(L, "%s.%s", library, each->name);
+        push_refusal(L, name, each->instead);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, set + 1, each->name);
+        add_to_set(L, set, name);
+        lua_pop(L, 1);
+    }
+    handout_name_object(L, -1, library);
+    handout_protect(L, library);
+    add_to_set(L, set, library);
+}
+
+void handout_add_withheld(lua_State *L) {
+    add_library(L, "os", withheld_os);
+    add_library(L, "io", withheld_io);
+    add_library(L, "debug", withheld_debug);
+    add_library(L, "package", withheld_package);
+    int set = lua_gettop(L);
+    push_refusal(L, "dofile", ": use require");
+    add_to_set(L, set, "dofile");
+    push_refusal(L, "loadfile", ": use require");
+    add_to_set(L, set, "loadfile");
+}
+
+void handout_add_task_os(lua_State *L) {
+    static const char *const kept[] = {"time", "clock", "date", "difftime"};
+    int set = lua_gettop(L);
+    luaL_checkstack(L, 8, NULL);
+    lua_pushcfunction(L, luaopen_os);
+    lua_call(L, 0, 1);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        lua_getfield(L, set + 1, kept[i]);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, set + 2, kept[i]);
+        const char *name = lua_pushfstring(L, "os.%s", kept[i]);
+        lua_insert(L, -2);
+        add_to_set(L, set, name);
+        lua_pop(L, 1);
+    }
+    handout_name_object(L, -1, "os");
+    handout_protect(L, "os");
+    add_to_set(L, set, "os");
+    lua_pop(L, 1);
+}

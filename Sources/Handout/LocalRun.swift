@@ -1,0 +1,140 @@
+package import HandoutCore
+import HandoutExecutor
+package import HandoutPlan
+package import HandoutScheduler
+package import HandoutWorker
+package import LuaRuntime
+
+/// How a run is to be made.
+package struct RunOptions: Sendable {
+    /// Threads; at least 1.
+    package var slots = 1
+    /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
+    package var targets: [String] = []
+    package var keepGoing = false
+    /// Bytes that an attempt without `memory` may use.
+    package var taskMemory: UInt64 = 256 << 20
+    /// The run directory: absolute, without links.
+    package var directory = "/"
+    package var planTime: UInt64 = 10_000_000_000
+    package var verify = false
+    /// Receives what tasks log: task name, level 0 debug, 1 info, 2 warning, 3 error, and text.
+    package var log: @Sendable (_ task: String, _ level: Int, _ text: String) -> Void = { _, _, _ in }
+    /// Receives the progress that tasks report.
+    package var progress: @Sendable (_ task: String, _ fraction: Double, _ text: String) -> Void = { _, _, _ in }
+
+    package init() {}
+}
+
+/// A failure with the name of its task.
+package struct RunFailure: Sendable {
+    package var name: String
+    package var report: FailureReport
+}
+
+/// What came of a run.
+package struct RunOutcome: Sendable {
+    /// By name, in bytewise order; nil: absent.
+    package var outputs: [(name: String, value: EncodedValue?)]
+    package var failures: [RunFailure]
+    package var counts: Counts
+    package var seconds: Double
+    /// The run was given up while an attempt was stuck in code that cannot be stopped: the process should end.
+    package var isAbandoned: Bool
+    package var isCancelled: Bool
+    package var ok: Bool { failures.isEmpty && !isCancelled && !isAbandoned }
+}
+
+/// A run of a plan on threads of this process.
+package final class LocalRun: Sendable {
+    /// Names the run in logs and reports.
+    package let id: String
+    private let plan: Plan
+    private let options: RunOptions
+    private let tables: RunTables
+    private let coordinator: RunCoordinator
+    private let pool: ThreadPool
+    private let host: PlanHost
+    private let outputs: [(name: String, task: TaskID)]
+
+    /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
+    package init(plan: Plan, parameters: [GivenParameter], options: RunOptions) throws(PlanRefusal) {
+        self.plan = plan
+        self.options = options
+        id = RunName.make()
+        outputs = try OutputSelection(plan).select(options.targets)
+        guard let tables = RunTables(plan: plan) else { throw LocalRun.noMemory }
+        self.tables = tables
+        host = PlanHost(
+            sources: plan.program,
+            log: { [log = options.log] task, level, text in
+                log(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level,
+                    String(decoding: text, as: UTF8.self))
+            },
+            progress: { [progress = options.progress] task, fraction, text in
+                progress(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), fraction, text)
+            },
+            nameOfTask: { tables.name(of: TaskID(rawValue: $0)) })
+        let program = ProgramStorage(
+            plan: plan, parameters: parameters, directory: options.directory, run: id, worker: "local",
+            memory: options.taskMemory, planTime: options.planTime, verify: options.verify)
+        guard
+            let pool = ThreadPool(
+                slots: options.slots, tables: tables, program: program, host: host, worker: "local")
+        else { throw LocalRun.noMemory }
+        self.pool = pool
+        coordinator = RunCoordinator(
+            graph: plan.graph,
+            configuration: SchedulerConfiguration(
+                slots: options.slots, keepGoing: options.keepGoing, seed: plan.seed,
+                targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task)),
+            link: pool, worker: "local")
+    }
+
+    private static var noMemory: PlanRefusal {
+        PlanRefusal(problems: [PlanProblem(code: "memory", message: "not enough memory for the run")])
+    }
+
+    /// Runs to the end. `tick` is called every 100 ms, and once at the end, on the calling thread, with what happened
+    /// since; it may call `cancel` and `stop`.
+    ///
+    /// - Throws: `ThreadError` when no thread could be started.
+    package func run(tick: (RunSnapshot, [RunNote]) -> Void) throws(ThreadError) -> RunOutcome {
+        let begun = monotonicNow()
+        coordinator.start()
+        do {
+            try pool.start { [coordinator] slot in coordinator.next(slot: slot) == .run }
+        } catch {
+            coordinator.stop()
+            pool.join()
+            throw error
+        }
+        var next = begun
+        var snapshot: RunSnapshot
+        repeat {
+            next += 100_000_000
+            coordinator.wait(until: next)
+            snapshot = coordinator.snapshot()
+            tick(snapshot, coordinator.drainNotes())
+        } while !snapshot.isFinished && !snapshot.isAbandoned
+        if !snapshot.isAbandoned { pool.join() }
+        return outcome(snapshot, seconds: Double(monotonicNow() - begun) / 1e9)
+    }
+
+    /// Starts nothing more; what runs may end.
+    package func cancel() { coordinator.cancel() }
+
+    /// Ends what runs, too.
+    package func stop() { coordinator.stop() }
+
+    /// The full name of a task.
+    package func name(of task: TaskID) -> String { String(decoding: tables.name(of: task), as: UTF8.self) }
+
+    private func outcome(_ snapshot: RunSnapshot, seconds: Double) -> RunOutcome {
+        let failures = coordinator.allFailures.map { RunFailure(name: name(of: $0.task), report: $0) }
+        let values = outputs.map { (name: $0.name, value: tables.value(of: $0.task)) }
+        return RunOutcome(
+            outputs: values, failures: failures, counts: snapshot.counts, seconds: seconds,
+            isAbandoned: snapshot.isAbandoned, isCancelled: failures.isEmpty && snapshot.counts.skipped > 0)
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Handout
+import HandoutCore
+import HandoutPlan
+
+/// `handout-lua check`: plans a script and says what it found, without running anything.
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Plan a script and report every problem, without running it.")
+
+    @OptionGroup var options: ScriptOptions
+
+    @Flag(help: "Print {\"ok\",\"tasks\",\"edges\",\"depth\",\"errors\"} as JSON.")
+    var json = false
+
+    func run() throws {
+        _ = try options.directory()
+        let plan = try options.plan(cores: ScriptOptions.cores, json: json).plan
+        let shape = GraphShape(plan.graph)
+        if json {
+            print(
+                "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]}")
+            return
+        }
+        print("graph '\(plan.graph.name)': \(shape.tasks) tasks, \(shape.edges) edges, depth \(shape.depth)")
+        for parameter in plan.parameters {
+            let value = (try? parameter.value.json()).map { String(decoding: $0, as: UTF8.self) } ?? "?"
+            let help = parameter.help.map { "  \(TextEscape.shown($0))" } ?? ""
+            print("parameter \(parameter.name) = \(value)\(help)")
+        }
+    }
+}
+
+/// `handout-lua graph`: the graph as text for other programs.
+struct GraphCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "graph", abstract: "Print a script's graph for Graphviz, Mermaid, or as JSON.")
+
+    @OptionGroup var options: ScriptOptions
+
+    @Option(help: "dot, mermaid or json.")
+    var format: GraphFormat = .dot
+
+    func run() throws {
+        _ = try options.directory()
+        let plan = try options.plan(cores: ScriptOptions.cores, json: false).plan
+        var fingerprints = format == .json ? PlanFingerprints(plan) : nil
+        let bytes = GraphDrawing.bytes(
+            of: plan.graph, format: format, files: plan.files,
+            fingerprint: format == .json ? { task in fingerprints?.fingerprint(of: task).description } : nil)
+        print(String(decoding: bytes, as: UTF8.self), terminator: bytes.last == UInt8(ascii: "\n") ? "" : "\n")
+    }
+}
+
+extension GraphFormat: ExpressibleByArgument {}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import CLuaShim
+import Glibc
+import HandoutCore
+import LuaRuntime
+
+/// `handout-lua doctor`: what of this machine matters to runs, and what is missing.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Say what this machine offers to runs, and what is missing.")
+
+    @Flag(help: "Print the findings as JSON.")
+    var json = false
+
+    private struct Finding {
+        var name: String
+        var ok: Bool
+        var text: String
+    }
+
+    func run() throws {
+        let findings = [version, cores, memory, files, directory, terminal]
+        if json {
+            let entries = findings.map {
+                "{\"name\":\(TextEscape.json($0.name)),\"ok\":\($0.ok),\"text\":\(TextEscape.json($0.text))}"
+            }
+            print("{\"ok\":\(findings.allSatisfy(\.ok)),\"findings\":[\(entries.joined(separator: ","))]}")
+        } else {
+            for finding in findings { print("\(finding.ok ? "ok " : "!! ") \(finding.name): \(finding.text)") }
+        }
+        if !findings.allSatisfy(\.ok) { throw CommandFailure(.environment) }
+    }
+
+    private var version: Finding { Finding(name: "version", ok: true, text: Version.text) }
+
+    private var cores: Finding {
+        Finding(name: "cores", ok: true, text: "\(handout_cores()): the default of run -j")
+    }
+
+    private var memory: Finding {
+        let bytes = UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))
+        return Finding(name: "memory", ok: true, text: "\(bytes >> 20) MiB")
+    }
+
+    private var files: Finding {
+        handout_has_openat2() != 0
+            ? Finding(name: "files", ok: true, text: "openat2 keeps tasks inside the run directory")
+            : Finding(
+                name: "files", ok: false,
+                text: "this kernel has no openat2 (Linux 5.6): tasks cannot read files by handout.fs")
+    }
+
+    private var directory: Finding {
+        access(".", R_OK) == 0
+            ? Finding(name: "run directory", ok: true, text: "readable")
+            : Finding(name: "run directory", ok: false, text: "not readable: \(String(cString: strerror(errno)))")
+    }
+
+    private var terminal: Finding {
+        Finding(
+            name: "progress", ok: true,
+            text: Terminal.standard.isTerminal ? "a live line (standard error is a terminal)" : "plain lines")
+    }
+}
+
+/// `handout-lua completions`: a completion script for a shell.
+struct CompletionsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "completions", abstract: "Print the completion script of a shell: bash, zsh or fish.")
+
+    @Argument(help: "bash, zsh or fish.")
+    var shell: String
+
+    func run() throws {
+        guard let kind = CompletionShell(rawValue: shell) else {
+            throw CommandFailure(.usage, "completions: expected bash, zsh or fish, got '\(TextEscape.shown(shell))'")
+        }
+        print(Handout.completionScript(for: kind))
+    }
+}

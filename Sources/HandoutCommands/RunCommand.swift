@@ -1,0 +1,140 @@
+import ArgumentParser
+import CLuaShim
+import Glibc
+import Handout
+import HandoutCore
+import HandoutPlan
+import LuaRuntime
+
+/// `handout-lua run`: plans a script, runs its graph on threads, prints the outputs as one JSON object.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run a script's graph and print its outputs.",
+        discussion: """
+            Standard output gets one JSON object with the outputs; everything else goes to standard error.
+            Ctrl-C once ends the run after what is running; twice ends that too.
+            """)
+
+    @OptionGroup var options: ScriptOptions
+
+    @Argument(help: "Output names, else ids of tasks: only they and what they need run. Default: all outputs.")
+    var targets: [String] = []
+
+    @Option(name: .customShort("j"), help: ArgumentHelp("Threads. Default: the cores.", valueName: "n"))
+    var threads: Int?
+
+    @Flag(help: "After a failure go on with what does not depend on it.")
+    var keepGoing = false
+
+    @Option(
+        help: ArgumentHelp("Memory of an attempt whose task sets none.", valueName: "size"))
+    var taskMemory: Size = Size(bytes: 256 << 20)
+
+    @Option(help: ArgumentHelp("Time for the whole run.", valueName: "duration"))
+    var timeout: Duration?
+
+    @Option(help: ArgumentHelp("How to show progress: auto, full, plain or none.", valueName: "how"))
+    var progress: ProgressStyle = .auto
+
+    @Flag(help: "After every task compare all captured tables, the large ones too.")
+    var verify = false
+
+    @Flag(help: "Print one JSON object about the run instead of its outputs only.")
+    var json = false
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) { throw ValidationError("-j: expected 1 to 1024, got \(threads)") }
+    }
+
+    func run() throws {
+        handout_watch_interrupts()
+        let slots = threads ?? ScriptOptions.cores
+        let directory = try options.directory()
+        let (plan, parameters) = try options.plan(cores: slots, json: json)
+        var runOptions = RunOptions()
+        runOptions.slots = slots
+        runOptions.targets = targets
+        runOptions.keepGoing = keepGoing
+        runOptions.taskMemory = taskMemory.bytes
+        runOptions.directory = directory
+        runOptions.planTime = options.planTime.nanoseconds
+        runOptions.verify = verify
+        runOptions.log = TaskLog.write
+        let run: LocalRun
+        do { run = try LocalRun(plan: plan, parameters: parameters, options: runOptions) } catch {
+            throw options.refused(error, json: json)
+        }
+        let outcome = try perform(run)
+        try report(outcome, run)
+    }
+
+    private func perform(_ run: LocalRun) throws -> RunOutcome {
+        let display = ProgressDisplay(progress, name: { run.name(of: $0) })
+        var interrupts: Int32 = 0
+        let begun = monotonicSeconds()
+        var isLate = false
+        do {
+            var outcome = try run.run { snapshot, notes in
+                display.show(snapshot, notes)
+                let now = handout_interrupts()
+                if now > interrupts {
+                    if now == 1 {
+                        run.cancel()
+                        display.say("interrupted: waiting for what is running (Ctrl-C again ends it)")
+                    } else {
+                        run.stop()
+                    }
+                    interrupts = now
+                }
+                if let timeout, !isLate, monotonicSeconds() - begun > Double(timeout.nanoseconds) / 1e9 {
+                    isLate = true
+                    display.say("--timeout reached: the run is ended")
+                    run.stop()
+                }
+            }
+            outcome.isCancelled = outcome.isCancelled || isLate
+            display.finish(outcome)
+            return outcome
+        } catch {
+            throw CommandFailure(.environment, "no thread could be started (errno \(error.code))")
+        }
+    }
+
+    private func report(_ outcome: RunOutcome, _ run: LocalRun) throws {
+        let printer = OutcomePrinter(outcome, run: run.id)
+        let interrupted = handout_interrupts() > 0
+        let printed: Result<[UInt8], CommandFailure>
+        if json { printed = .success(printer.wholeObject) }
+        else { printed = printer.outputsObject }
+        var status: ExitStatus = outcome.ok ? .success : .failed
+        if interrupted && !outcome.ok { status = .interrupted }
+        switch printed {
+        case .success(let bytes):
+            if json || outcome.ok || keepGoing && !interrupted { try write(bytes) }
+        case .failure(let failure):
+            Terminal.standard.line(failure.message)
+            status = .failed
+        }
+        if outcome.isAbandoned {
+            fflush(stdout)
+            // A thread is still in code that cannot be stopped: nothing of it is waited for.
+            _exit(status.rawValue)
+        }
+        if status != .success { throw CommandFailure(status) }
+    }
+
+    private func write(_ bytes: [UInt8]) throws {
+        let written = fwrite(bytes, 1, bytes.count, stdout)
+        guard written == bytes.count, fflush(stdout) == 0 else {
+            throw CommandFailure(.environment, "standard output: \(String(cString: strerror(errno)))")
+        }
+    }
+}
+
+/// Seconds of the monotonic clock.
+func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}

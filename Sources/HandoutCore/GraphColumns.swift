@@ -1,0 +1,94 @@
+/// What a declared row of a graph is.
+package enum TaskKind: UInt8, Sendable, BitwiseCopyable {
+    case task = 0
+    /// One instance an element of `over`; the row itself gathers them and is never run.
+    case map
+    /// A tree reduction; the row itself is the root of the tree and is run last.
+    case reduce
+}
+
+/// The options that many tasks share, each distinct set of them stored once.
+package struct TaskOptions: Sendable, Hashable {
+    /// Higher first.
+    package var priority: Int32 = 0
+    /// Attempts after the first, 0...100.
+    package var retries: UInt8 = 0
+    /// The group size of a reduce, at least 2.
+    package var arity: UInt32 = 8
+    /// Run time of one attempt in nanoseconds; 0: no limit.
+    package var timeout: UInt64 = 0
+    /// Pause before the first retry, in nanoseconds.
+    package var backoffFirst: UInt64 = 0
+    /// Factor from one pause to the next.
+    package var backoffFactor: Double = 2
+    /// Longest pause, in nanoseconds.
+    package var backoffMax: UInt64 = 0
+    /// Cores in 1/10 000.
+    package var cpu: UInt64 = 10_000
+    /// Bytes claimed, and the attempt's limit; 0: none claimed.
+    package var memory: UInt64 = 0
+    /// Expected run time in nanoseconds on a worker of speed 1; 0: not known.
+    package var estimate: UInt64 = 0
+
+    package init() {}
+}
+
+/// A planned graph as columns: one row a declared task, map or reduce, in order of declaration.
+///
+/// Values only; nothing in it refers to a Lua state. Rows refer to earlier rows only, so a graph has no cycle.
+package final class GraphColumns: Sendable {
+    package let name: String
+    /// Rows declared.
+    package let count: Int
+    /// `TaskKind` a row.
+    package let kinds: Column<UInt8>
+    /// Index in `options` a row.
+    package let optionIndices: Column<UInt32>
+    /// References of row `i`: words `referenceOffsets[i] ..< referenceOffsets[i + 1]`.
+    package let referenceOffsets: Column<UInt32>
+    package let references: Column<UInt32>
+    /// Identifier of row `i`: bytes `nameOffsets[i] ..< nameOffsets[i + 1]`. Compared as bytes.
+    package let nameOffsets: Column<UInt32>
+    package let nameBytes: Column<UInt8>
+    /// Line of declaration in the low 24 bits, index of the source file in the high 8.
+    package let lines: Column<UInt32>
+    package let options: [TaskOptions]
+    /// Outputs in order of declaration; empty: the rows that no other refers to.
+    package let declaredOutputs: [(name: String, task: TaskID)]
+
+    package init(
+        name: String, kinds: Column<UInt8>, optionIndices: Column<UInt32>, referenceOffsets: Column<UInt32>,
+        references: Column<UInt32>, nameOffsets: Column<UInt32>, nameBytes: Column<UInt8>, lines: Column<UInt32>,
+        options: [TaskOptions], declaredOutputs: [(name: String, task: TaskID)]
+    ) {
+        precondition(referenceOffsets.count == kinds.count + 1 && nameOffsets.count == kinds.count + 1)
+        self.name = name
+        self.count = kinds.count
+        self.kinds = kinds
+        self.optionIndices = optionIndices
+        self.referenceOffsets = referenceOffsets
+        self.references = references
+        self.nameOffsets = nameOffsets
+        self.nameBytes = nameBytes
+        self.lines = lines
+        self.options = options
+        self.declaredOutputs = declaredOutputs
+    }
+
+    package func kind(_ task: TaskID) -> TaskKind { TaskKind(rawValue: kinds[task.index])! }
+    package func options(of task: TaskID) -> TaskOptions { options[Int(optionIndices[task.index])] }
+
+    /// The words that say what `task` needs.
+    package func references(of task: TaskID) -> UnsafeBufferPointer<UInt32> {
+        let start = Int(referenceOffsets[task.index]), end = Int(referenceOffsets[task.index + 1])
+        return UnsafeBufferPointer(rebasing: references.buffer[start..<end])
+    }
+
+    /// The declared identifier, as its bytes.
+    package func nameBuffer(_ task: TaskID) -> UnsafeBufferPointer<UInt8> {
+        let start = Int(nameOffsets[task.index]), end = Int(nameOffsets[task.index + 1])
+        return UnsafeBufferPointer(rebasing: nameBytes.buffer[start..<end])
+    }
+
+    package func name(_ task: TaskID) -> String { String(decoding: nameBuffer(task), as: UTF8.self) }
+}

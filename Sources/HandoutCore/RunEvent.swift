@@ -1,0 +1,40 @@
+/// Why a task was never run.
+package enum SkipReason: UInt8, Sendable, BitwiseCopyable, CaseIterable, CustomStringConvertible {
+    /// What it needs, or comes after, did not succeed.
+    case upstream = 1
+    /// The run was stopped first.
+    case cancelled
+
+    package var description: String {
+        switch self {
+        case .upstream: "upstream"
+        case .cancelled: "cancelled"
+        }
+    }
+}
+
+/// One entry of the ordered stream that journal, progress, report and dashboard read.
+package struct RunEvent: Sendable, BitwiseCopyable, Equatable {
+    package enum Kind: Sendable, BitwiseCopyable, Equatable {
+        case runStarted(seed: UInt64)
+        /// A map or reduce knows how many elements it runs over; its rows were appended.
+        case mapExpanded(TaskID, elements: UInt32)
+        case taskStarted(TaskID, attempt: UInt16, slot: UInt16)
+        case taskFinished(TaskID, attempt: UInt16, slot: UInt16, nanoseconds: UInt64, bytes: UInt64)
+        /// An attempt did not succeed. `final`: there is none after it and the task counts as failed; else the next
+        /// one may start `retryAfter` nanoseconds later. An expansion that failed has attempt 0.
+        case taskFailed(TaskID, attempt: UInt16, ended: Ended, final: Bool, retryAfter: UInt64)
+        /// Also for a map row, which counts as no task.
+        case taskSkipped(TaskID, SkipReason)
+        case runFinished(ok: Bool)
+    }
+
+    /// Nanoseconds on the run's own clock.
+    package var time: UInt64
+    package var kind: Kind
+
+    @inline(__always) package init(time: UInt64, kind: Kind) {
+        self.time = time
+        self.kind = kind
+    }
+}

@@ -1,0 +1,216 @@
+import CLuaShim
+import HandoutCore
+package import LuaRuntime
+import Synchronization
+
+/// A parameter as the user gave it.
+package struct GivenParameter: Sendable {
+    package enum Value: Sendable {
+        /// Text of `-p name=text`, read by the type of the default.
+        case text([UInt8])
+        /// A value of a parameter file.
+        case value(EncodedValue)
+    }
+    package var name: String
+    package var value: Value
+
+    package init(name: String, value: Value) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// What planning may use, and what the graph may ask for.
+package struct PlanLimits: Sendable {
+    /// CPU time in nanoseconds.
+    package var time: UInt64 = 10_000_000_000
+    /// Bytes.
+    package var memory: UInt64 = 1 << 30
+    /// Cores of the local worker in 1/10 000; tasks that ask for more are refused.
+    package var cpu: UInt64 = 0
+
+    package init() {}
+}
+
+/// Runs scripts in a planning sandbox (`lua-api.md`, section 2) and yields their graphs.
+package struct Planner: Sendable {
+    package var limits: PlanLimits
+    package var seed: UInt64
+    /// Receives what the script prints, line by line.
+    package var print: @Sendable (String) -> Void
+
+    package init(
+        limits: PlanLimits = PlanLimits(), seed: UInt64 = 0, print: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.limits = limits
+        self.seed = seed
+        self.print = print
+    }
+
+    /// Plans a program. Runs on a thread of its own, so that its deadline holds whatever the caller's signal mask is.
+    ///
+    /// - Throws: `PlanRefusal` with every problem found.
+    package func plan(
+        _ program: ProgramSources, parameters: [GivenParameter] = []
+    ) throws(PlanRefusal) -> Plan {
+        guard let slot = LeaseSlot() else {
+            throw PlanRefusal(problems: [PlanProblem(code: "memory", message: "not enough memory to plan")])
+        }
+        let given = ParameterStorage(parameters)
+        let host = PlanHost(sources: program, log: printer())
+        let result = PlanResult()
+        do {
+            let thread = try NativeThread(slot: slot) { [limits, seed] in
+                let entry = program.entry
+                var config = handout_plan_config()
+                config.source = UnsafeRawPointer(entry.text.base).assumingMemoryBound(to: CChar.self)
+                config.source_length = entry.text.count
+                config.chunk_name = entry.chunkName.base
+                config.host = host.native
+                config.parameters = given.base
+                config.parameter_count = given.count
+                config.seed = seed
+                config.memory = limits.memory
+                config.slot = slot.pointer
+                config.time = limits.time
+                config.local_cpu = UInt32(clamping: limits.cpu)
+                result.plan = handout_plan_run(&config)
+            }
+            thread.join()
+        } catch {
+            throw PlanRefusal(
+                problems: [PlanProblem(code: "thread", message: "no thread could be started (errno \(error.code))")])
+        }
+        guard let plan = result.plan else {
+            throw PlanRefusal(problems: [PlanProblem(code: "memory", message: "not enough memory to plan")])
+        }
+        defer { handout_plan_free(plan) }
+        var problems = problems(of: plan.pointee)
+        problems += unusedParameters(given, known: parameterNames(plan.pointee))
+        guard problems.isEmpty, plan.pointee.ended == 0 else {
+            throw PlanRefusal(problems: problems, leftOut: Int(plan.pointee.errors_left_out))
+        }
+        return adopt(&plan.pointee, program)
+    }
+
+    /// Prints lines until 64 KiB have been printed (`lua-api.md`, section 2).
+    private func printer() -> @Sendable (UInt32, Int, UnsafeBufferPointer<UInt8>) -> Void {
+        let printed = Mutex(0)
+        return { [print] _, _, text in
+            let before = printed.withLock { printed in
+                defer { printed += text.count + 1 }
+                return printed
+            }
+            if before + text.count + 1 <= 65_536 {
+                print(String(decoding: text, as: UTF8.self))
+            } else if before <= 65_536 {
+                print("(more than 64 KiB: the rest is left out)")
+                printed.withLock { $0 = 65_537 }
+            }
+        }
+    }
+
+    private func problems(of plan: handout_plan) -> [PlanProblem] {
+        (0..<Int(plan.error_count)).map { index in
+            let error = plan.errors[index]
+            return PlanProblem(
+                code: String(cString: error.code), message: error.message.map { String(cString: $0) } ?? "",
+                file: error.file.map { String(cString: $0) }, line: error.line > 0 ? Int(error.line) : nil)
+        }
+    }
+
+    private func parameterNames(_ plan: handout_plan) -> [String] {
+        (0..<Int(plan.parameter_count)).map { String(cString: plan.parameters[$0].name) }
+    }
+
+    /// Parameters given that the script never asked for. Only said of a script that came to its end.
+    private func unusedParameters(_ given: ParameterStorage, known: [String]) -> [PlanProblem] {
+        given.unusedNames.map { name in
+            let nearest = NearestName.find(name, among: known)
+            let hint = nearest.map { " (did you mean '\($0)'?)" } ?? ""
+            return PlanProblem(
+                code: "parameter", message: "parameter '\(TextEscape.shown(name))' is not one of the script's\(hint)")
+        }
+    }
+
+    private func adopt(_ plan: inout handout_plan, _ program: ProgramSources) -> Plan {
+        let count = Int(plan.count)
+        let nameBytes = Int(plan.name_bytes_length)
+        let outputs = (0..<Int(plan.output_count)).map { index in
+            let output = plan.outputs[index]
+            let name = UnsafeBufferPointer(
+                start: plan.name_bytes + Int(output.name_offset), count: Int(output.name_length))
+            return (name: String(decoding: name, as: UTF8.self), task: TaskID(rawValue: output.task))
+        }
+        let referenceOffsets = Column(adopting: plan.reference_offsets, count: count + 1)
+        let graph = GraphColumns(
+            name: plan.name.map { String(cString: $0) } ?? "graph",
+            kinds: Column(adopting: plan.kinds, count: count),
+            optionIndices: Column(adopting: plan.options, count: count),
+            referenceOffsets: referenceOffsets,
+            references: Column(adopting: plan.references, count: Int(referenceOffsets[count])),
+            nameOffsets: Column(adopting: plan.name_offsets, count: count + 1),
+            nameBytes: Column(adopting: plan.name_bytes, count: nameBytes),
+            lines: Column(adopting: plan.lines, count: count),
+            options: (0..<Int(plan.option_set_count)).map { TaskOptions(plan.option_sets[$0]) },
+            declaredOutputs: outputs)
+        plan.reference_offsets = nil
+        plan.kinds = nil
+        plan.options = nil
+        plan.references = nil
+        plan.name_offsets = nil
+        plan.name_bytes = nil
+        plan.lines = nil
+        program.seal()
+        return Plan(
+            graph: graph, program: program, functions: FunctionColumns(&plan),
+            parameters: parameters(of: plan), hasUserGlobals: plan.user_globals != 0, seed: seed,
+            files: (0..<Int(plan.source_count)).map { plan.sources[$0].map { String(cString: $0) } ?? "" },
+            cost: (plan.cpu_nanoseconds, plan.peak_memory))
+    }
+
+    private func parameters(of plan: handout_plan) -> [PlanParameter] {
+        (0..<Int(plan.parameter_count)).map { index in
+            let parameter = plan.parameters[index]
+            return PlanParameter(
+                name: String(cString: parameter.name), help: parameter.help.map { String(cString: $0) },
+                value: EncodedValue(
+                    bytes: [UInt8](UnsafeBufferPointer(start: parameter.value.data, count: parameter.value.length))),
+                line: Int(parameter.line))
+        }
+    }
+}
+
+/// Why a script was not planned; never empty.
+package struct PlanRefusal: Error, Sendable {
+    package var problems: [PlanProblem]
+    /// Problems beyond the hundred that are kept.
+    package var leftOut = 0
+
+    package init(problems: [PlanProblem], leftOut: Int = 0) {
+        self.problems = problems
+        self.leftOut = leftOut
+    }
+}
+
+/// What the planning thread leaves behind.
+private final class PlanResult: @unchecked Sendable {
+    // @unchecked: written by the planning thread, read after it was joined.
+    var plan: UnsafeMutablePointer<handout_plan>?
+}
+
+extension TaskOptions {
+    init(_ set: handout_option_set) {
+        self.init()
+        priority = set.priority
+        retries = set.retries
+        arity = set.arity
+        timeout = set.timeout
+        backoffFirst = set.backoff_first
+        backoffFactor = set.backoff_factor
+        backoffMax = set.backoff_max
+        cpu = set.cpu
+        memory = set.memory
+        estimate = set.estimate
+    }
+}

@@ -1,0 +1,197 @@
+import HandoutCore
+
+extension SchedulerCore {
+    /// The rank of a declared row that has inputs.
+    @inline(__always) func declaredKey(_ row: Int) -> UInt64 {
+        priorityKeys[Int(optionIndices[row])] | UInt64(0x7FFF_FFFF - height[row])
+    }
+
+    /// The rank of any row. O(log blocks).
+    func readyKey(_ row: Int) -> UInt64 {
+        guard row >= declared else {
+            var isSource = !hasInputs(row)
+            if kinds[row] == Word.reduceKind, let block = blockOfOwner[UInt32(row)] {
+                isSource = isSource && blocks[Int(block)].count == 0
+            }
+            return declaredKey(row) | (isSource ? SchedulerCore.sourceKey : 0)
+        }
+        let block = blocks[searchBlock(of: row)]
+        let isSource =
+            block.isSource && (block.isMap || block.shape.inputs(ofInner: row - Int(block.first)).areElements)
+        return declaredKey(Int(block.owner)) | (isSource ? SchedulerCore.sourceKey : 0)
+    }
+
+    /// The row waits for another task, for its data or its order.
+    func hasInputs(_ row: Int) -> Bool {
+        for word in referenceWords(row) where Word.isInput(word) { return true }
+        return false
+    }
+
+    /// The row may run. Where a slot's own completion made it so, that slot's next lease begins with it.
+    @inline(__always)
+    mutating func makeReady(_ row: Int, key: UInt64, slot: Int) {
+        setState(row, RowState.ready)
+        counts.ready += 1
+        guard cpuNeverBlocks else { return pushClaiming(row, key: key) }
+        guard slot >= 0 && slot < local.count else { return queue.push(row, key: key) }
+        if local[slot].count == 0 {
+            local[slot] = ReadyRange(key: key, first: UInt32(truncatingIfNeeded: row), count: 1)
+            localCount += 1
+        } else if !local[slot].extend(row, key) {
+            displace(row, key: key, slot: slot)
+        }
+    }
+
+    /// Of two ranges the better one stays with the slot.
+    private mutating func displace(_ row: Int, key: UInt64, slot: Int) {
+        let range = ReadyRange(key: key, first: UInt32(row), count: 1)
+        if range.isBefore(local[slot]) {
+            queue.push(local[slot])
+            local[slot] = range
+        } else {
+            queue.push(row, key: key)
+        }
+    }
+
+    /// Consecutive rows that became ready together, all with one set of options.
+    mutating func pushReady(_ range: ReadyRange) {
+        if cpuNeverBlocks || cpu(of: Int(range.first)) > 0 { queue.push(range) } else { unclaimedQueue.push(range) }
+    }
+
+    private mutating func pushClaiming(_ row: Int, key: UInt64) {
+        // One range may hold rows of different requests: a lease looks at each row.
+        if cpu(of: row) > 0 { queue.push(row, key: key) } else { unclaimedQueue.push(row, key: key) }
+    }
+
+    /// What the row claims. O(log blocks).
+    func cpu(of row: Int) -> UInt64 { cpuRequests[Int(optionIndices[optionRow(row)])] }
+
+    // MARK: - Leases
+
+    /// Appends up to `limit` tasks to `lease`, to be run one after the other, and returns how many.
+    ///
+    /// They all claim the same cpu, once, until the slot's next `take` or `idle`. The claim of the slot's last lease
+    /// is given back first. O(log ready ranges + tasks given).
+    package mutating func take(
+        slot: Int, limit: Int, now: UInt64, into lease: inout LeaseBuffer, output: inout SchedulerOutput
+    ) -> Int {
+        precondition(slot >= 0 && slot < local.count, "no such slot")
+        guard cpuNeverBlocks else {
+            release(claimOf: slot)
+            return takeClaiming(slot, limit, now, &lease, &output)
+        }
+        // Others reported without taking: what they made ready is anyone's.
+        if localCount > (local[slot].count > 0 ? 1 : 0) { shareLocal(except: slot) }
+        var given = 0
+        while given < limit {
+            let own = local[slot]
+            if let top = queue.top(), own.count == 0 || top.isBefore(own) {
+                let count = min(limit - given, Int(top.count))
+                queue.dropFirst(count)
+                given += give(top, count, slot, now, &lease, &output)
+            } else if own.count > 0 {
+                let count = min(limit - given, Int(own.count))
+                local[slot].first += UInt32(truncatingIfNeeded: count)
+                local[slot].count -= UInt32(truncatingIfNeeded: count)
+                if count == Int(own.count) { localCount -= 1 }
+                given += give(own, count, slot, now, &lease, &output)
+            } else {
+                break
+            }
+        }
+        return given
+    }
+
+    /// The slot runs nothing: its claim is given back, and what its completions made ready is anyone's.
+    package mutating func idle(slot: Int) {
+        guard slot >= 0 && slot < local.count else { return }
+        release(claimOf: slot)
+        if local[slot].count > 0 {
+            queue.push(local[slot])
+            local[slot].count = 0
+            localCount -= 1
+        }
+    }
+
+    private mutating func shareLocal(except slot: Int) {
+        for other in 0..<local.count where other != slot && local[other].count > 0 {
+            queue.push(local[other])
+            local[other].count = 0
+            localCount -= 1
+        }
+    }
+
+    /// Starts the rows of a range that are still ready.
+    @inline(__always)
+    private mutating func give(
+        _ range: ReadyRange, _ count: Int, _ slot: Int, _ now: UInt64, _ lease: inout LeaseBuffer,
+        _ output: inout SchedulerOutput
+    ) -> Int {
+        var given = 0
+        for row in Int(range.first)..<Int(range.first) + count where state(row) == RowState.ready {
+            give(row, slot, now, &lease, &output)
+            given += 1
+        }
+        return given
+    }
+
+    @inline(__always)
+    private mutating func give(
+        _ row: Int, _ slot: Int, _ now: UInt64, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+    ) {
+        let attempt = attempts[row] + 1
+        attempts[row] = attempt
+        setState(row, RowState.running)
+        counts.ready -= 1
+        counts.running += 1
+        var retries = retryCounts[Int(optionIndices[optionRow(row)])]
+        if attempt > 1, let record = failures[UInt32(row)] { retries -= min(retries, record.retriesUsed) }
+        lease.entries.append(LeaseEntry(task: TaskID(row), attempt: attempt, retriesLeft: retries))
+        if configuration.recordsEvents {
+            output.events.append(
+                RunEvent(time: now, kind: .taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot))))
+        }
+    }
+
+    // MARK: - Claims
+
+    private mutating func release(claimOf slot: Int) {
+        claimed -= claims[slot]
+        claims[slot] = 0
+    }
+
+    /// The first rows of a queue that are no longer ready are dropped.
+    private func isStale(_ range: ReadyRange) -> Bool { state(Int(range.first)) != RowState.ready }
+
+    /// `take` where requests may exceed what is left. While the first in order does not fit, nothing behind it that
+    /// claims cpu is given out: the room that comes free is kept for it.
+    private mutating func takeClaiming(
+        _ slot: Int, _ limit: Int, _ now: UInt64, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+    ) -> Int {
+        var given = 0
+        var leased: UInt64 = 0
+        while given < limit {
+            while let range = queue.top(), isStale(range) { queue.dropFirst(1) }
+            while let range = unclaimedQueue.top(), isStale(range) { unclaimedQueue.dropFirst(1) }
+            let claiming = queue.top(), unclaimed = unclaimedQueue.top()
+            var chosen = unclaimed
+            var request: UInt64 = 0
+            if let claiming, unclaimed.map({ claiming.isBefore($0) }) ?? true {
+                request = cpu(of: Int(claiming.first))
+                let fits = given > 0 && request == leased || request <= configuration.cpu - claimed
+                chosen = fits ? claiming : unclaimed
+                if !fits { request = 0 }
+            }
+            guard let chosen, given == 0 || request == leased else { break }
+            if given == 0 {
+                leased = request
+                claims[slot] = request
+                claimed += request
+            }
+            if request > 0 { queue.dropFirst(1) } else { unclaimedQueue.dropFirst(1) }
+            give(Int(chosen.first), slot, now, &lease, &output)
+            given += 1
+        }
+        return given
+    }
+}

@@ -1,0 +1,211 @@
+package import HandoutCore
+
+/// Decides what may run, in which order, what is tried again, and which results may go: event in, actions out.
+///
+/// Deterministic: no clock, no I/O, no threads. The same calls give the same answers. Per task it keeps 15 bytes and
+/// 4 a reference, in columns; nothing is allocated a task. Not safe to enter from two threads at a time.
+package struct SchedulerCore: ~Copyable {
+    let graph: GraphColumns
+    package let configuration: SchedulerConfiguration
+    /// Rows of the graph; appended rows follow.
+    let declared: Int
+
+    // The graph's columns, without the reference counting of reaching through it.
+    let kinds: UnsafePointer<UInt8>
+    let optionIndices: UnsafePointer<UInt32>
+    let referenceOffsets: UnsafePointer<UInt32>
+    let references: UnsafePointer<UInt32>
+
+    // One entry a row.
+    var status: Slab<UInt8>
+    var remaining: Slab<UInt32>
+    var attempts: Slab<UInt16>
+
+    // One entry a declared row.
+    /// References by rows that have not ended for good.
+    var consumers: Slab<UInt32>
+    /// Rows on the longest path to an end, below this one.
+    var height: Slab<UInt32>
+    /// Rows that refer to row `i`: `successors[offsets[i] ..< offsets[i + 1]]`; `streamingEdge` is set where a reduce
+    /// runs over a map.
+    var successorOffsets: Slab<UInt32>
+    var successors: Slab<UInt32>
+
+    // One entry a set of options.
+    let priorityKeys: Slab<UInt64>
+    let cpuRequests: Slab<UInt64>
+    let retryCounts: Slab<UInt8>
+
+    var blocks = Slab<Block>()
+    /// Block of a declared map or reduce.
+    var blockOfOwner: [UInt32: UInt32] = [:]
+    /// The block found last: rows that end together are mostly of one block.
+    var lastBlock = 0
+
+    var queue = ReadyQueue()
+    /// Ready tasks that claim no cpu; used only where claims matter, so that they can pass a larger request.
+    var unclaimedQueue = ReadyQueue()
+    /// What a slot's own completions made ready.
+    let local: Slab<ReadyRange>
+    var localCount = 0
+
+    /// No set of tasks, one a slot, can claim more than there is.
+    let cpuNeverBlocks: Bool
+    let claims: Slab<UInt64>
+    var claimed: UInt64 = 0
+
+    var timers = TimerHeap()
+    var failures: [UInt32: FailureRecord] = [:]
+    /// Rows that can no longer run, not yet marked.
+    var lost = Slab<UInt32>()
+
+    package internal(set) var counts = Counts()
+    /// Rows, maps included, that have not ended.
+    var openRows = 0
+    var isStarted = false
+    /// Nothing more is started.
+    package internal(set) var isDraining = false
+    var hasFinished = false
+
+    static let streamingEdge: UInt32 = 1 << 31
+    static let rowMask: UInt32 = (1 << 28) - 1
+    static let sourceKey: UInt64 = 1 << 31
+
+    /// Requires at least one slot, and targets and outputs within the graph. O(rows and references).
+    package init(graph: GraphColumns, configuration: SchedulerConfiguration) {
+        precondition(configuration.slots > 0 && configuration.slots <= Int(Int16.max), "1 to 32 767 slots")
+        Word.check()
+        let rows = graph.count
+        self.graph = graph
+        self.configuration = configuration
+        declared = rows
+        kinds = graph.kinds.base
+        optionIndices = graph.optionIndices.base
+        referenceOffsets = graph.referenceOffsets.base
+        references = graph.references.base
+
+        let wantsAll = configuration.targets.isEmpty
+        status = Slab(repeating: wantsAll ? RowState.waiting : RowState.excluded, count: rows)
+        remaining = Slab(repeating: 0, count: rows)
+        attempts = Slab(repeating: 0, count: rows)
+        consumers = Slab(repeating: 0, count: rows)
+        height = Slab(repeating: 0, count: rows)
+        successorOffsets = Slab(repeating: 0, count: rows + 1)
+        successors = Slab()
+
+        let options = graph.options.isEmpty ? [TaskOptions()] : graph.options
+        priorityKeys = Slab(repeating: 0, count: options.count)
+        cpuRequests = Slab(repeating: 0, count: options.count)
+        retryCounts = Slab(repeating: 0, count: options.count)
+        var largest: UInt64 = 0
+        for (index, option) in options.enumerated() {
+            priorityKeys[index] = UInt64(~(UInt32(bitPattern: option.priority) ^ 0x8000_0000)) << 32
+            // A request above all there is runs alone: the plan refuses it, and a run must end all the same.
+            cpuRequests[index] = min(option.cpu, configuration.cpu)
+            retryCounts[index] = option.retries
+            largest = max(largest, option.cpu)
+        }
+        let (bound, overflow) = largest.multipliedReportingOverflow(by: UInt64(configuration.slots))
+        cpuNeverBlocks = !overflow && bound <= configuration.cpu
+        local = Slab(repeating: ReadyRange(key: 0, first: 0, count: 0), count: configuration.slots)
+        claims = Slab(repeating: 0, count: configuration.slots)
+
+        for task in configuration.targets {
+            precondition(task.index < rows, "a target is not a row of the graph")
+            status[task.index] = RowState.waiting
+        }
+        connect()
+        for task in configuration.outputs {
+            precondition(task.index < rows, "an output is not a row of the graph")
+            status[task.index] |= RowFlags.output
+        }
+    }
+
+    /// Every task has ended.
+    package var isFinished: Bool { isStarted && openRows == 0 }
+
+    /// Rows so far, appended ones included.
+    package var rowCount: Int { status.count }
+
+    /// Bytes held for the rows, beside the graph's own.
+    package var stateBytes: Int {
+        let columns = status.bytes + remaining.bytes + attempts.bytes + consumers.bytes + height.bytes
+        return columns + successorOffsets.bytes + successors.bytes + blocks.bytes + lost.bytes + queue.bytes
+            + unclaimedQueue.bytes
+    }
+
+    /// When `advance` has something to do next.
+    package var nextTimer: UInt64? { timers.first?.time }
+
+    /// The state bits of a row.
+    @inline(__always) func state(_ row: Int) -> UInt8 { status[row] & RowState.mask }
+
+    /// Changes the state bits and leaves the flags.
+    @inline(__always) func setState(_ row: Int, _ state: UInt8) {
+        status[row] = status[row] & ~RowState.mask | state
+    }
+
+    @inline(__always) func kind(_ row: Int) -> UInt8 { kinds[row] }
+
+    @inline(__always) func referenceWords(_ row: Int) -> UnsafeBufferPointer<UInt32> {
+        let start = Int(referenceOffsets[row])
+        return UnsafeBufferPointer(start: references + start, count: Int(referenceOffsets[row + 1]) - start)
+    }
+
+    /// The row that a map or reduce runs over; nil: a literal, or no map or reduce.
+    func overRow(_ row: Int) -> Int? {
+        guard let word = referenceWords(row).first, Word.operation(word) == Word.over else { return nil }
+        return Word.payload(word)
+    }
+
+    /// The row is a reduce over a map row, which starts as instances end.
+    @inline(__always) func isStreamingEdge(_ row: Int, _ word: UInt32) -> Bool {
+        Word.operation(word) == Word.over && kinds[row] == Word.reduceKind
+            && kinds[Word.payload(word)] == Word.mapKind
+    }
+
+    /// Counts inputs, consumers, heights and targets, and turns the references round.
+    private mutating func connect() {
+        // Rows refer to earlier rows only, so one pass from the end knows all consumers of a row when it gets there.
+        var edges = 0
+        for row in stride(from: declared - 1, through: 0, by: -1) where status[row] != RowState.excluded {
+            openRows += 1
+            if kinds[row] != Word.mapKind { counts.total += 1 }
+            let above = height[row] + 1
+            var isData: UInt32 = 1
+            var inputs: UInt32 = 0
+            for word in referenceWords(row) {
+                if Word.isInput(word) {
+                    let input = Word.payload(word)
+                    precondition(input < row, "a row refers to a row that is not before it")
+                    if height[input] < above { height[input] = above }
+                    consumers[input] += isData
+                    successorOffsets[input + 1] += 1
+                    status[input] = RowState.waiting
+                    inputs += 1
+                } else if Word.operation(word) == Word.after {
+                    isData = 0
+                }
+            }
+            remaining[row] = inputs
+            edges += Int(inputs)
+        }
+        var start: UInt32 = 0
+        for row in 0..<declared {
+            let width = successorOffsets[row + 1]
+            successorOffsets[row + 1] = start
+            start += width
+        }
+        successors = Slab(repeating: 0, count: edges)
+        // Each entry moves from the start of its row's part to its end, which is where the next part starts.
+        for row in 0..<declared where status[row] != RowState.excluded {
+            for word in referenceWords(row) where Word.isInput(word) {
+                let input = Word.payload(word)
+                let place = Int(successorOffsets[input + 1])
+                successorOffsets[input + 1] += 1
+                successors[place] =
+                    UInt32(truncatingIfNeeded: row) | (isStreamingEdge(row, word) ? SchedulerCore.streamingEdge : 0)
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+package import CLuaShim
+package import HandoutCore
+import HandoutPlan
+package import LuaRuntime
+
+/// A worker whose slots are threads of this process, each with a Lua state of its own.
+package final class ThreadPool: WorkerLink, @unchecked Sendable {
+    // @unchecked: `taken` and `lent` are touched under the coordinator's lock, as `WorkerLink` says; `threads` by the owner.
+    package let slots: Int
+    private let tables: RunTables
+    private let program: ProgramStorage
+    private let host: PlanHost
+    private let worker: String
+    private let leases: [LeaseSlot]
+    private var taken: [UInt32]
+    private var lent: [[LeaseEntry]]
+    private var threads: [NativeThread] = []
+
+    /// Nil when there is no memory for the slots.
+    package init?(slots: Int, tables: RunTables, program: ProgramStorage, host: PlanHost, worker: String) {
+        self.slots = slots
+        self.tables = tables
+        self.program = program
+        self.host = host
+        self.worker = worker
+        leases = (0..<slots).compactMap { _ in LeaseSlot() }
+        taken = Array(repeating: 0, count: slots)
+        lent = Array(repeating: [], count: slots)
+        if leases.count != slots { return nil }
+    }
+
+    /// Starts the threads. `next` is asked by each for its next lease, and returns false when there are no more.
+    ///
+    /// - Throws: `ThreadError` when the system has no more threads; those started before go on.
+    package func start(next: @escaping @Sendable (_ slot: Int) -> Bool) throws(ThreadError) {
+        for slot in 0..<slots {
+            threads.append(
+                try NativeThread(slot: leases[slot]) { [leases, tables, program, host] in
+                    ThreadPool.serve(slot, leases[slot], tables, program, host, next)
+                })
+        }
+    }
+
+    /// Waits for the threads to end. Not after a run was abandoned: a thread that is stuck in C code never does.
+    package func join() {
+        for thread in threads { thread.join() }
+        threads.removeAll()
+    }
+
+    private static func serve(
+        _ slot: Int, _ lease: LeaseSlot, _ tables: RunTables, _ program: ProgramStorage, _ host: PlanHost,
+        _ next: @Sendable (_ slot: Int) -> Bool
+    ) {
+        var state: OpaquePointer?
+        while next(slot) {
+            while true {
+                if state == nil { state = handout_task_state_new(program.native, tables.native, host.native, lease.pointer) }
+                guard let running = state else { fatalError("no memory for a Lua state") }
+                // 0: the lease is done; else a limit was hit, and a new state goes on with what is left of it.
+                if handout_task_state_run(running) == 0 { break }
+                handout_task_state_free(running)
+                state = nil
+            }
+        }
+        handout_task_state_free(state)
+    }
+
+    // MARK: - WorkerLink
+
+    package func collect(slot: Int, into completions: inout [Completion], failures: inout [FailureReport]) {
+        let done = handout_slot_done(leases[slot].pointer)
+        let from = handout_slot_completions(leases[slot].pointer)!
+        for index in Int(taken[slot])..<Int(done) {
+            let native = from[index]
+            var completion = Completion(
+                task: TaskID(rawValue: native.task), attempt: native.attempt, ended: Ended(rawValue: native.ended),
+                nanoseconds: native.nanoseconds)
+            if completion.ended == nil {
+                completion.holdsMemory = tables.store(native.value, of: completion.task)
+                completion.bytes = completion.holdsMemory ? UInt64(native.value.length) : 0
+            } else if let failure = native.failure {
+                completion.neverRetry = failure.pointee.never_retry != 0
+                completion.retryAfter = failure.pointee.has_retry_after != 0 ? failure.pointee.retry_after : nil
+                failures.append(report(completion, failure.pointee))
+                handout_failure_free(failure)
+            }
+            completions.append(completion)
+        }
+        taken[slot] = done
+    }
+
+    private func report(_ completion: Completion, _ failure: handout_failure) -> FailureReport {
+        let place = tables.plan.place(of: tables.declaredRow(of: completion.task))
+        let file = failure.file.map { String(cString: $0) }
+        return FailureReport(
+            task: completion.task, attempt: completion.attempt, ended: completion.ended ?? .error,
+            message: text(failure.message, failure.message_length),
+            traceback: text(failure.traceback, failure.traceback_length), file: file ?? place.file,
+            line: file == nil ? place.line : Int(failure.line), worker: worker)
+    }
+
+    private func text(_ bytes: UnsafeMutablePointer<CChar>?, _ length: UInt32) -> String {
+        let start = bytes.map { UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) }
+        return String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self)
+    }
+
+    package func lend(slot: Int, _ entries: [LeaseEntry]) {
+        let items = handout_slot_items(leases[slot].pointer)!
+        let graph = tables.plan.graph
+        for (index, entry) in entries.enumerated() {
+            let options = graph.options[Int(graph.optionIndices[tables.declaredRow(of: entry.task).index])]
+            items[index] = handout_lease_item(
+                task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
+                timeout: options.timeout, memory: options.memory, cpu: options.cpu)
+        }
+        lent[slot] = entries
+        taken[slot] = 0
+        handout_slot_lend(leases[slot].pointer, UInt32(entries.count))
+    }
+
+    package func unstarted(slot: Int) -> Int { Int(handout_slot_unstarted(leases[slot].pointer)) }
+
+    package func reclaim(slot: Int, atMost: Int, into entries: inout [LeaseEntry]) {
+        var first: UInt32 = 0
+        let count = handout_slot_reclaim(leases[slot].pointer, UInt32(atMost), &first)
+        entries += lent[slot][Int(first)..<Int(first + count)]
+    }
+
+    package func release(first: TaskID, count: Int) { tables.release(first: first, count: count) }
+
+    package func append(task: TaskID, first: TaskID, count: Int) {
+        tables.append(task: task, first: first, count: count)
+    }
+
+    package func expand(_ task: TaskID) -> Result<Int, ExpansionError> { tables.expand(task) }
+
+    package func stopRunning() {
+        for lease in leases { handout_slot_cancel(lease.pointer, 1) }
+    }
+
+    package func stuckAttempt() -> FailureReport? {
+        for slot in 0..<slots where handout_slot_stuck(leases[slot].pointer) != 0 {
+            let running = Int(handout_slot_done(leases[slot].pointer))
+            guard running < lent[slot].count else { continue }
+            let entry = lent[slot][running]
+            let place = tables.plan.place(of: tables.declaredRow(of: entry.task))
+            return FailureReport(
+                task: entry.task, attempt: entry.attempt, ended: .timeout,
+                message: "the deadline passed in a library function, which cannot be stopped in thread isolation",
+                file: place.file, line: place.line, worker: worker)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,6 @@
+import HandoutCommands
+
+@main
+struct Main {
+    static func main() { CommandLineTool.main() }
+}
