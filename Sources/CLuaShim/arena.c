@@ -1,5 +1,6 @@
-/* The allocator of one state. Small blocks come from 64 KiB slabs of one size class each, so that an empty slab can serve
- * another class: otherwise a script could hold the limit once for every class. Large blocks come from malloc.
+/* The allocator of one state. Small blocks come from 64 KiB slabs of one size class each, so that an empty
+ * slab can serve another class: otherwise a script could hold the limit once for every class. Large blocks
+ * come from malloc.
  *
  * Under the address sanitizer every block comes from malloc, so that the sanitizer sees each one's bounds.
  */
@@ -92,7 +93,8 @@ static size_t hard_limit(size_t limit) {
     return limit + more + ((size_t)1 << 20);
 }
 
-/* What the arena may take from the system: blocks are rounded up, and free blocks of one class do not serve another. */
+/* What the arena may take from the system: blocks are rounded up, and free blocks of one class do not serve
+ * another. */
 static size_t footprint_limit(const handout_state *state) {
     size_t limit = state->limit;
     return limit == 0 ? SIZE_MAX : hard_limit(limit) + limit / 8 + ((size_t)16 << 20);
@@ -272,7 +274,8 @@ static int above_threshold(handout_state *state, size_t used) {
     return 1;
 }
 
-/* NULL would make Lua collect in the middle of an operation, which 5.4.4 does not survive everywhere (983bc433). */
+/* NULL would make Lua collect in the middle of an operation, which 5.4.4 does not survive everywhere
+ * (983bc433). */
 static void *out_of_memory(handout_state *state) {
     if (state->entered) handout_leave(state, HANDOUT_MEMORY, NULL);
     return NULL;
@@ -281,7 +284,8 @@ static void *out_of_memory(handout_state *state) {
 static void *resize(handout_state *state, void *old, size_t old_size, size_t new_size) {
     handout_arena *arena = state->arena;
     const handout_state *limits = new_size > old_size ? state : NULL; /* a shrinking must not fail */
-    if (limits != NULL && new_size > SMALL_MAX && arena->footprint + new_size - old_size > footprint_limit(state))
+    if (limits != NULL && new_size > SMALL_MAX &&
+        arena->footprint + new_size - old_size > footprint_limit(state))
         return NULL;
     if (old != NULL && old_size > SMALL_MAX && new_size > SMALL_MAX)
         return large_resize(arena, old, old_size, new_size);
@@ -305,8 +309,8 @@ void *handout_allocate(void *ud, void *old, size_t old_size, size_t new_size) {
     }
     size_t used = state->used + new_size - old_size;
     if (new_size > old_size) {
-        if (__builtin_expect(used > state->threshold || used > state->limit, 0) && !above_threshold(state, used))
-            return out_of_memory(state);
+        int above = used > state->threshold || used > state->limit;
+        if (__builtin_expect(above, 0) && !above_threshold(state, used)) return out_of_memory(state);
         if (new_size > SMALL_MAX && state->entered) handout_check(state); /* ends long loops of C functions */
     }
     void *new;

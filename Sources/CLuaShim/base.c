@@ -48,7 +48,7 @@ static int base_setmetatable(lua_State *L) {
     return 1;
 }
 
-/* Upvalues: bytes in use after the last collection, collections since it grew. A script that collects a large heap in a
+/* Upvalues: bytes in use after the last collection, calls so far. A script that collects a large heap in a
  * loop gets every sixteenth. */
 static int base_collectgarbage(lua_State *L) {
     handout_state *state = handout_of(L);

@@ -1,6 +1,6 @@
 /* Values between the Lua stack and their encoding.
  *
- * * Encoder and decoder keep the open tables in arrays and on the Lua stack, never on the C stack: the depth
+ * Encoder and decoder keep the open tables in arrays and on the Lua stack, never on the C stack: the depth
  * of data is the script's choice. What the encoder allocates belongs to `handout_codec`, since any Lua call
  * may be the last. */
 #include "codec.h"
@@ -341,7 +341,8 @@ static void push_entry(encoder *e, int slot, const struct handout_key *entry) {
 static inline int encode_element(encoder *e, int index) {
     lua_State *L = e->L;
     if (lua_isinteger(L, index)) wrote(e, handout_put_integer(room(e, 9), lua_tointeger(L, index)));
-    else if (lua_type(L, index) == LUA_TNUMBER) wrote(e, handout_put_float(room(e, 9), lua_tonumber(L, index)));
+    else if (lua_type(L, index) == LUA_TNUMBER)
+        wrote(e, handout_put_float(room(e, 9), lua_tonumber(L, index)));
     else return encode_scalar(e, index);
     return 1;
 }

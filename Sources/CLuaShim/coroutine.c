@@ -9,8 +9,8 @@ static lua_State *check_coroutine(lua_State *L) {
     return coroutine;
 }
 
-/* lua_resume with `running` kept. A deadline's signal that comes just before `running` changes arms the wrong hook; it
- * is repeated at the next tick. */
+/* lua_resume with `running` kept. A deadline's signal that comes just before `running` changes arms the
+ * wrong hook; it is repeated at the next tick. */
 static int tracked_resume(lua_State *L, lua_State *coroutine, int arguments, int *results) {
     handout_state *state = handout_of(L);
     handout_check(state);
@@ -34,7 +34,8 @@ static int tracked_reset(lua_State *L, lua_State *coroutine) {
     return status;
 }
 
-/* Moves `arguments` values over and the results back. Returns their number, or -1 with an error value pushed. */
+/* Moves `arguments` values over and the results back. Returns their number, or -1 with an error value
+ * pushed. */
 static int resume(lua_State *L, lua_State *coroutine, int arguments) {
     int results;
     if (!lua_checkstack(coroutine, arguments)) {

@@ -1,4 +1,4 @@
-/* Encoded values as JSON text, and back. No Lua here, and no recursion: tables that are open are in arrays. */
+/* Encoded values as JSON text, and back. No Lua and no recursion here: open tables are in arrays. */
 #include "wire.h"
 #include <stdio.h>
 #include <stdlib.h>

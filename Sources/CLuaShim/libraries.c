@@ -1,4 +1,5 @@
-/* Opens the allowed libraries. An allow-list: nothing is taken away from luaL_openlibs, so nothing can be forgotten. */
+/* Opens the allowed libraries. An allow-list: nothing is taken away from luaL_openlibs, so nothing can be
+ * forgotten. */
 #include "sandbox.h"
 #include <string.h>
 
@@ -9,7 +10,8 @@ static void add_pair(lua_State *L, const char *name, lua_CFunction function) {
 }
 
 /* G is at index `globals`. */
-static void open_library(lua_State *L, int globals, const char *name, lua_CFunction open, void (*fix)(lua_State *)) {
+static void open_library(lua_State *L, int globals, const char *name, lua_CFunction open,
+                         void (*fix)(lua_State *L)) {
     lua_pushcfunction(L, open);
     lua_call(L, 0, 1);
     if (fix != NULL) fix(L);

@@ -1,11 +1,11 @@
 /* Deadlines, cancels and the memory limit: how a state is left, and who asks for it.
  *
- * Only the watchdog decides that a deadline has passed. It writes what it wants to the slot, with the generation of the
- * attempt it means, and signals the thread; the handler believes it only when that generation still runs. Odd
- * generations run, even ones are the time between attempts.
+ * Only the watchdog decides that a deadline has passed. It writes what it wants to the slot, with the
+ * generation of the attempt it means, and signals the thread; the handler believes it only when that
+ * generation still runs. Odd generations run, even ones are the time between attempts.
  *
- * Whoever starts a child process from one of these threads must give it an empty signal mask (posix_spawnattr_setsigmask):
- * it would inherit ours, with SIGTERM and SIGINT blocked.
+ * Whoever starts a child process from one of these threads must give it an empty signal mask
+ * (posix_spawnattr_setsigmask): it would inherit ours, with SIGTERM and SIGINT blocked.
  */
 #define _GNU_SOURCE
 #include "slot.h"
@@ -43,7 +43,8 @@ void handout_leave(handout_state *state, int reason, const char *message) {
     }
     write_reason(state, reason, message);
     state->traceback[0] = '\0';
-    if (state->running != NULL) handout_traceback(state->running, state->traceback, sizeof state->traceback, 0);
+    lua_State *running = state->running;
+    if (running != NULL) handout_traceback(running, state->traceback, sizeof state->traceback, 0);
     current = NULL;
     state->running = NULL;
     state->entered = 0;
@@ -237,8 +238,8 @@ static int anything_to_watch(void) {
     return 0;
 }
 
-/* Waits, with the lock held, until something has a deadline. `awake` is lowered before the last look: whoever sets a
- * deadline after that look sees it lowered. */
+/* Waits, with the lock held, until something has a deadline. `awake` is lowered before the last look:
+ * whoever sets a deadline after that look sees it lowered. */
 static void sleep_until_needed(void) {
     for (;;) {
         atomic_store(&watchdog.awake, 0);
@@ -301,7 +302,8 @@ void handout_deadline_begin(handout_slot *slot, handout_state *state, uint64_t n
     atomic_signal_fence(memory_order_seq_cst);
     int cancelled = atomic_load_explicit(&slot->cancel, memory_order_relaxed);
     state->stop = cancelled ? HANDOUT_CANCELLED : 0;
-    if (cancelled && !atomic_load(&watchdog.awake)) wake_watchdog(); /* the slot may be younger than the cancel */
+    /* The slot may be younger than the cancel. */
+    if (cancelled && !atomic_load(&watchdog.awake)) wake_watchdog();
     if (ns_from_now == 0) return;
     uint64_t now = slot->cpu_clock ? read_clock(CLOCK_THREAD_CPUTIME_ID) : handout_now();
     atomic_store(&slot->deadline, ns_from_now < UINT64_MAX - now ? now + ns_from_now : UINT64_MAX);
@@ -345,7 +347,8 @@ uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first
         uint32_t taken = limit - next < most ? limit - next : most;
         *first = limit - taken;
         if (taken == 0) return 0;
-        if (atomic_compare_exchange_weak(&slot->claim, &claim, (uint64_t)(limit - taken) << 32 | next)) return taken;
+        uint64_t lowered = (uint64_t)(limit - taken) << 32 | next;
+        if (atomic_compare_exchange_weak(&slot->claim, &claim, lowered)) return taken;
     }
 }
 
@@ -354,7 +357,9 @@ uint32_t handout_slot_unstarted(handout_slot *slot) {
     return (uint32_t)(claim >> 32) - (uint32_t)claim;
 }
 
-uint32_t handout_slot_done(handout_slot *slot) { return atomic_load_explicit(&slot->done, memory_order_acquire); }
+uint32_t handout_slot_done(handout_slot *slot) {
+    return atomic_load_explicit(&slot->done, memory_order_acquire);
+}
 
 uint64_t handout_slot_started(handout_slot *slot) { return atomic_load(&slot->started); }
 

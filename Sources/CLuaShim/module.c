@@ -73,8 +73,8 @@ static int encode_value(lua_State *L) {
     return 0;
 }
 
-/* Whoever owns the codec's buffer may have something in it: we work behind that, with a limit of our own, and so under
- * a call of our own. Nobody else's encoding failed, so `refused` is put back. */
+/* Whoever owns the codec's buffer may have something in it: we work behind that, with a limit of our own,
+ * and so under a call of our own. Nobody else's encoding failed, so `refused` is put back. */
 static int json_encode(lua_State *L) {
     handout_state *state = handout_of(L);
     handout_buffer *out = &state->codec.out;
@@ -123,15 +123,28 @@ static int json_decode(lua_State *L) {
     return 1;
 }
 
+/* Adds the functions to the table at the top, and their names: a task may have captured them. */
+static void add_functions(lua_State *L, const luaL_Reg *functions, const char *prefix) {
+    for (const luaL_Reg *each = functions; each->name != NULL; each++) {
+        const char *name = lua_pushfstring(L, "%s.%s", prefix, each->name);
+        lua_pushcfunction(L, each->func);
+        handout_name_object(L, -1, name);
+        lua_setfield(L, -3, each->name);
+        lua_pop(L, 1);
+    }
+}
+
 void handout_add_common(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"bytes", module_bytes}, {"seconds", module_seconds}, {"id", module_id}, {"sorted", handout_sorted},
         {NULL, NULL}};
     static const luaL_Reg json[] = {{"encode", json_encode}, {"decode", json_decode}, {NULL, NULL}};
-    luaL_setfuncs(L, functions, 0);
+    add_functions(L, functions, "handout");
     lua_newtable(L);
-    luaL_setfuncs(L, json, 0);
+    add_functions(L, json, "handout.json");
+    handout_name_object(L, -1, "handout.json");
     handout_protect(L, "handout.json");
+    handout_name_object(L, -1, "handout.json");
     lua_setfield(L, -2, "json");
     lua_pushliteral(L, "1.0");
     lua_setfield(L, -2, "version");

@@ -1,4 +1,5 @@
-/* Library functions and tables by name, so that a captured one can be named in a plan and found again in a task. */
+/* Library functions and tables by name, so that a captured one can be named in a plan and found again in a
+ * task. */
 #include "sandbox.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Iteration in a defined order: numbers ascending, strings bytewise, then false and true. Planning uses it for pairs, so
- * that a script makes the same plan each time; handout.sorted gives it everywhere. */
+/* Iteration in a defined order: numbers ascending, strings bytewise, then false and true. Planning uses it
+ * for pairs, so that a script makes the same plan each time; handout.sorted gives it everywhere. */
 #include "sandbox.h"
 #include <math.h>
 #include <stdlib.h>
@@ -19,11 +19,13 @@ typedef struct ordered_key {
 static int compare_integer_float(lua_Integer integer, lua_Number number) {
     if (number >= 0x1p63) return -1;
     if (number < -0x1p63) return 1;
-    return integer <= (lua_Integer)floor(number) ? -1 : 1; /* a float key is never integral within that range */
+    /* A float key is never integral within that range. */
+    return integer <= (lua_Integer)floor(number) ? -1 : 1;
 }
 
 static int compare_numbers(const ordered_key *a, const ordered_key *b) {
-    if (a->kind == 0 && b->kind == 0) return (a->as.integer > b->as.integer) - (a->as.integer < b->as.integer);
+    if (a->kind == 0 && b->kind == 0)
+        return (a->as.integer > b->as.integer) - (a->as.integer < b->as.integer);
     if (a->kind == 0) return compare_integer_float(a->as.integer, b->as.number);
     if (b->kind == 0) return -compare_integer_float(b->as.integer, a->as.number);
     return (a->as.number > b->as.number) - (a->as.number < b->as.number);
@@ -63,8 +65,9 @@ static int refuse_key(lua_State *L, const char *who, const char *when) {
     return luaL_error(L, "%s: a %s as key has no defined order%s", who, luaL_typename(L, -1), when);
 }
 
-/* Fills the scratch buffer with the keys of the table at `table`, and the list at the top with the same, in one pass and
- * without a collection: an entry of a weak table cannot go in between. Returns 1 when they came in order. */
+/* Fills the scratch buffer with the keys of the table at `table`, and the list at the top with the same, in
+ * one pass and without a collection: an entry of a weak table cannot go in between. Returns 1 when they
+ * came in order. */
 static int read_keys(lua_State *L, int table, const char *who, const char *when) {
     handout_state *state = handout_of(L);
     int list = lua_gettop(L), sorted = 1;
@@ -76,7 +79,8 @@ static int read_keys(lua_State *L, int table, const char *who, const char *when)
         if (!read_key(L, &key)) refuse_key(L, who, when);
         key.at++;
         if (key.at > 1 && compare_keys(&last, &key) > 0) sorted = 0;
-        if (handout_buffer_append(&state->scratch, &key, sizeof key) != 0) luaL_error(L, "%s: not enough memory", who);
+        if (handout_buffer_append(&state->scratch, &key, sizeof key) != 0)
+            luaL_error(L, "%s: not enough memory", who);
         lua_pushvalue(L, -1);
         lua_rawseti(L, list, key.at);
         last = key;

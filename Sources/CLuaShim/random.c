@@ -1,4 +1,5 @@
-/* math.random and randomseed as Lua 5.4 has them (xoshiro256**), but with a state that is seeded for each attempt. */
+/* math.random and randomseed as Lua 5.4 has them (xoshiro256**), but with a state that is seeded for each
+ * attempt. */
 #include "sandbox.h"
 
 static uint64_t rotate(uint64_t x, int by) { return x << by | x >> (64 - by); }
@@ -73,6 +74,7 @@ static int math_randomseed(lua_State *L) {
 }
 
 void handout_fix_math(lua_State *L) {
-    static const luaL_Reg functions[] = {{"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

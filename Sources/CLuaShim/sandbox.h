@@ -10,19 +10,20 @@ enum { HANDOUT_MOST_ELEMENTS = 100 * 1000 * 1000 };
 /* Registry keys. */
 extern char HANDOUT_KEY_BASELINE, HANDOUT_KEY_PLANNING_SET, HANDOUT_KEY_TASK_SET;
 
-/* proxy.c: when the value at `index` is a proxy, replaces it by the table behind it and returns 1. Uses 2 stack slots. */
+/* proxy.c: when the value at `index` is a proxy, replaces it by the table behind it and returns 1. Uses 2
+ * stack slots. */
 int handout_unwrap(lua_State *L, int index);
 /* Raises that `name` cannot be assigned at the key at stack index `key`. */
 int handout_refuse_assignment(lua_State *L, const char *name, int key);
 /* 1 while the table at `index` is the proxy of the globals and they are open. */
 int handout_globals_are_open(lua_State *L, int index);
 
-/* names.c: adds the functions in the table at the top, and the table itself, under `prefix` ("" for globals) to the
- * names; its proxy, when it gets one, is added by handout_name_object. */
+/* names.c: adds the functions in the table at the top, and the table itself, under `prefix` ("" for
+ * globals) to the names; its proxy, when it gets one, is added by handout_name_object. */
 void handout_name_functions(lua_State *L, const char *prefix);
 void handout_name_object(lua_State *L, int index, const char *name);
 
-/* ordered.c: pushes iterator, table and nil for the table at `index`; keys without an order raise as `who`. */
+/* ordered.c: pushes iterator, table and nil for the table at `index`; keys without order raise as `who`. */
 int handout_push_ordered(lua_State *L, int index, const char *who, const char *when);
 int handout_planning_pairs(lua_State *L);
 int handout_planning_next(lua_State *L);
@@ -35,7 +36,8 @@ void handout_fix_string(lua_State *L);    /* strings.c */
 void handout_fix_table(lua_State *L);     /* tables.c */
 void handout_fix_math(lua_State *L);      /* random.c */
 
-/* withheld.c: adds the planning stand-ins of os, io, debug, package, dofile and loadfile to the set at the top. */
+/* withheld.c: adds the planning stand-ins of os, io, debug, package, dofile and loadfile to the set at the
+ * top. */
 void handout_add_withheld(lua_State *L);
 /* Adds the task's os to the set at the top. */
 void handout_add_task_os(lua_State *L);

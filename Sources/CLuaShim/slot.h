@@ -13,8 +13,9 @@
  *         handout_deadline_end(slot);      the state is dead: `state->message` and `traceback` say why
  *     }
  *
- * Several attempts may run within one entry. A cancel or a deadline that comes between two attempts is not lost: the
- * next handout_deadline_begin looks at the cancel flag, and the request of an earlier generation is ignored.
+ * Several attempts may run within one entry. A cancel or a deadline that comes between two attempts is not
+ * lost: the next handout_deadline_begin looks at the cancel flag, and the request of an earlier generation
+ * is ignored.
  */
 #ifndef HANDOUT_SLOT_H
 #define HANDOUT_SLOT_H
@@ -71,12 +72,13 @@ static inline void handout_slot_complete(handout_slot *slot) {
 void handout_enter(handout_state *state);
 void handout_exit(handout_state *state);
 
-/* Starts and ends the time of one attempt. `ns_from_now` 0: no deadline, but a cancel still holds. `slot` may be NULL.
- * Clears `state->stop`. */
+/* Starts and ends the time of one attempt. `ns_from_now` 0: no deadline, but a cancel still holds. `slot`
+ * may be NULL. Clears `state->stop`. */
 void handout_deadline_begin(handout_slot *slot, handout_state *state, uint64_t ns_from_now);
 void handout_deadline_end(handout_slot *slot);
 
-/* Sets the hook that `L` has while nothing was asked for: the standing hook in sanitizer builds, otherwise none. */
+/* Sets the hook that `L` has while nothing was asked for: the standing hook in sanitizer builds, otherwise
+ * none. */
 void handout_reset_hook(lua_State *L);
 
 /* Where the next full collection is due, given what is in use now. */

@@ -1,5 +1,5 @@
-/* The string library with checks of sizes asked for. Patterns and format stay Lua's own: what they build is bounded by the
- * allocator, and the time they take by the runner process. */
+/* The string library with checks of sizes asked for. Patterns and format stay Lua's own: what they build is
+ * bounded by the allocator, and the time they take by the runner process. */
 #include "sandbox.h"
 #include <string.h>
 
@@ -10,7 +10,8 @@ static size_t largest_string(lua_State *L) {
 
 /* Repeats the first `unit` bytes at `to` until `size` bytes are filled. */
 static void repeat(char *to, size_t unit, size_t size) {
-    for (size_t done = unit; done < size; done *= 2) memcpy(to + done, to, done < size - done ? done : size - done);
+    for (size_t done = unit; done < size; done *= 2)
+        memcpy(to + done, to, done < size - done ? done : size - done);
 }
 
 static int string_rep(lua_State *L) {
@@ -48,8 +49,8 @@ static int string_pack(lua_State *L) {
     return call_stock(L);
 }
 
-/* After an error its matcher has lost count of its depth, and could overflow the C stack (efddc230): so it is used no
- * more. Upvalues: Lua's own iterator, 1 while it is sound. */
+/* After an error its matcher has lost count of its depth, and could overflow the C stack (efddc230): so it
+ * is used no more. Upvalues: Lua's own iterator, 1 while it is sound. */
 static int gmatch_next(lua_State *L) {
     if (!lua_toboolean(L, lua_upvalueindex(2))) return luaL_error(L, "gmatch iterator failed before");
     lua_pushboolean(L, 0);

@@ -1,5 +1,5 @@
-/* The table library: its loops look at the deadline, and refuse lengths that no table has. pack is Lua's own, and sort,
- * once the length is known. */
+/* The table library: its loops look at the deadline, and refuse lengths that no table has. pack is Lua's
+ * own, and sort, once the length is known. */
 #include "sandbox.h"
 
 enum { MOST_RESULTS = 1000 * 1000, CHECK_MASK = 1023 };
@@ -9,7 +9,8 @@ static lua_Integer length_of(lua_State *L, const char *function) {
     if (luaL_getmetafield(L, 1, "__len") == LUA_TNIL) return (lua_Integer)lua_rawlen(L, 1);
     lua_pop(L, 1);
     lua_Integer length = luaL_len(L, 1);
-    if (length > HANDOUT_MOST_ELEMENTS) return luaL_error(L, "%s: a length of %I is too large", function, length);
+    if (length > HANDOUT_MOST_ELEMENTS)
+        return luaL_error(L, "%s: a length of %I is too large", function, length);
     return length;
 }
 
@@ -91,7 +92,8 @@ static int table_concat(lua_State *L) {
     lua_settop(L, 4);
     luaL_buffinit(L, &result);
     if (first <= last) {
-        luaL_argcheck(L, (lua_Unsigned)last - (lua_Unsigned)first < HANDOUT_MOST_ELEMENTS, 4, "too many elements");
+        lua_Unsigned steps = (lua_Unsigned)last - (lua_Unsigned)first;
+        luaL_argcheck(L, steps < HANDOUT_MOST_ELEMENTS, 4, "too many elements");
         for (lua_Integer i = first; i < last; i++) {
             add_element(L, &result, i);
             luaL_addlstring(&result, separator, length);

@@ -1,4 +1,5 @@
-/* Words from scripts: sizes, durations, ids, and how they are shown in messages. Nothing here raises or allocates. */
+/* Words from scripts: sizes, durations, ids, and how they are shown in messages. Nothing here raises or
+ * allocates. */
 #include "sandbox.h"
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +8,8 @@
 
 /* ---- Characters ---- */
 
-/* Control (Cc), separator (Zs, Zl, Zp) and format (Cf) characters outside ASCII, and the noncharacters of plane 0. */
+/* Control (Cc), separator (Zs, Zl, Zp) and format (Cf) characters outside ASCII, and the noncharacters of
+ * plane 0. */
 static const uint32_t unprintable[][2] = {
     {0x80, 0xA0},       {0xAD, 0xAD},       {0x600, 0x605},     {0x61C, 0x61C},     {0x6DD, 0x6DD},
     {0x70F, 0x70F},     {0x890, 0x891},     {0x8E2, 0x8E2},     {0x1680, 0x1680},   {0x180E, 0x180E},
@@ -39,7 +41,8 @@ static size_t read_character(const char *text, size_t length, uint32_t *characte
         if ((bytes[i] & 0xC0) != 0x80) return 0;
         *character = *character << 6 | (bytes[i] & 0x3F);
     }
-    if (*character < least[size] || *character > 0x10FFFF || (*character >= 0xD800 && *character < 0xE000)) return 0;
+    if (*character < least[size] || *character > 0x10FFFF) return 0;
+    if (*character >= 0xD800 && *character < 0xE000) return 0;
     return size;
 }
 
@@ -107,6 +110,7 @@ void handout_describe(lua_State *L, int index, char *text, size_t size) {
         snprintf(text, size, "nil");
         break;
     case LUA_TUSERDATA:
+    case LUA_TLIGHTUSERDATA:
         snprintf(text, size, "a handle");
         break;
     default:
@@ -130,7 +134,8 @@ static const unit durations[] = {
     {"ms", 1000000},       {"us", 1000},       {"d", 86400000000000}, {"h", 3600000000000},
     {"m", 60000000000},    {"s", 1000000000},  {NULL, 0}};
 
-/* Reads "12.5KiB" from `*text`: a product, rounded down, of number and unit. Returns the unit's factor, or 0. */
+/* Reads "12.5KiB" from `*text`: a product, rounded down, of number and unit. Returns the unit's factor, or
+ * 0. */
 static uint64_t read_amount(const char **text, const unit *units, uint64_t *value) {
     const char *at = *text;
     unsigned __int128 whole = 0, fraction = 0, scale = 1;
@@ -205,13 +210,16 @@ int handout_parse_duration(lua_State *L, int index, uint64_t *nanoseconds, char 
             *nanoseconds = (uint64_t)llround(seconds * 1e9);
             return 0;
         }
-    } else if (lua_type(L, index) == LUA_TSTRING && parse_duration_string(plain_string(L, index), nanoseconds)) {
-        return 0;
+    } else if (lua_type(L, index) == LUA_TSTRING) {
+        if (parse_duration_string(plain_string(L, index), nanoseconds)) return 0;
     }
     return refuse(L, index, "a duration such as \"1h30m\" or seconds", error, size);
 }
 
-static int only_digits(const char *text) { return *text != '\0' && strspn(text, "0123456789") == strlen(text) && strlen(text) < 18; }
+static int only_digits(const char *text) {
+    size_t length = strlen(text);
+    return length > 0 && length < 18 && strspn(text, "0123456789") == length;
+}
 
 int handout_size_from_text(const char *text, uint64_t *bytes) {
     if (!only_digits(text)) return parse_size_string(text, bytes) ? 0 : -1;

@@ -1,7 +1,7 @@
 /* The bytes of one encoded item, and places in a value for messages. Internal to value.c, codec.c and
  * json.c.
  *
- * * Read is what our writers write (headers of strings and tables in their shortest form, no nil inside a
+ * Read is what our writers write (headers of strings and tables in their shortest form, no nil inside a
  * table), and integers of any width: a stricter reader has fewer states to get wrong, a wider integer costs
  * nothing. */
 #ifndef HANDOUT_WIRE_H
@@ -111,7 +111,7 @@ static inline const uint8_t *handout_item_wide(const uint8_t *at, const uint8_t 
     }
 }
 
-/* Reads one item's header, a scalar as a whole. Returns the position after it, or NULL when it is malformed. */
+/* Reads one item's header, a scalar as a whole. Returns the position after it, or NULL. */
 static inline const uint8_t *handout_item_read(const uint8_t *at, const uint8_t *end, handout_item *item) {
     if (at >= end) return NULL;
     uint8_t first = *at++;
@@ -209,7 +209,7 @@ void handout_path_plain(handout_path *path, const char *text);
 const char *handout_path_finish(handout_path *path);
 /* Writes `"text"` escaped and cut at 40 bytes. */
 void handout_quote(const uint8_t *text, size_t length, char quoted[HANDOUT_QUOTED]);
-/* Writes the shortest text that reads back as `number` (finite), with a point or an exponent, in any locale. */
+/* Writes the shortest text that reads back as `number` (finite), with a point or an exponent in any locale. */
 void handout_float_text(double number, char text[40]);
 
 #endif

@@ -1,4 +1,5 @@
-/* What a script may not have: names that exist while planning, so that their call can say what to use instead. */
+/* What a script may not have: names that exist while planning, so that their call can say what to use
+ * instead. */
 #include "sandbox.h"
 #include <string.h>
 
@@ -8,30 +9,45 @@ typedef struct withheld {
 
 #define SAME_PLAN " while planning: the plan must be the same each time it is made"
 #define FILES ": use handout.read while planning, handout.fs in a task"
+#define WRITING ": use print, or handout.fs in a task"
+#define SCRATCH ": use handout.task.scratch in a task"
 #define COMMANDS ": use handout.exec in a task"
 
 static const withheld withheld_os[] = {
-    {"time", SAME_PLAN},   {"clock", SAME_PLAN},  {"date", SAME_PLAN}, {"difftime", SAME_PLAN},
-    {"execute", COMMANDS}, {"exit", ": use error"}, {"remove", ": use handout.fs in a task"},
-    {"rename", ": use handout.fs in a task"},     {"setlocale", ""},
-    {"tmpname", ": use handout.task.scratch in a task"},
-    {"getenv", ": use handout.param while planning, handout.env in a task"}, {NULL, NULL}};
+    {"time", SAME_PLAN},
+    {"clock", SAME_PLAN},
+    {"date", SAME_PLAN},
+    {"difftime", SAME_PLAN},
+    {"execute", COMMANDS},
+    {"exit", ": use error"},
+    {"remove", ": use handout.fs in a task"},
+    {"rename", ": use handout.fs in a task"},
+    {"setlocale", ""},
+    {"tmpname", SCRATCH},
+    {"getenv", ": use handout.param while planning, handout.env in a task"},
+    {NULL, NULL},
+};
 
 static const withheld withheld_io[] = {
-    {"open", FILES},  {"lines", FILES},     {"read", FILES},  {"input", FILES},
-    {"close", FILES}, {"popen", COMMANDS},  {"type", FILES},  {"tmpfile", ": use handout.task.scratch in a task"},
-    {"write", ": use print, or handout.fs in a task"},        {"output", ": use print, or handout.fs in a task"},
-    {NULL, NULL}};
+    {"open", FILES},      {"lines", FILES},  {"read", FILES},     {"input", FILES},
+    {"close", FILES},     {"type", FILES},   {"popen", COMMANDS}, {"tmpfile", SCRATCH},
+    {"write", WRITING},   {"output", WRITING}, {NULL, NULL},
+};
 
 static const withheld withheld_debug[] = {
-    {"debug", ""},        {"gethook", ""},    {"getinfo", ""},      {"getlocal", ""},     {"getmetatable", ""},
-    {"getregistry", ""},  {"getupvalue", ""}, {"getuservalue", ""}, {"setcstacklimit", ""}, {"sethook", ""},
-    {"setlocal", ""},     {"setmetatable", ": use setmetatable"},   {"setupvalue", ""},   {"setuservalue", ""},
-    {"traceback", ": an error that nothing catches is shown with its traceback"},         {"upvalueid", ""},
-    {"upvaluejoin", ""},  {NULL, NULL}};
+    {"traceback", ": an error that nothing catches is shown with its traceback"},
+    {"setmetatable", ": use setmetatable"},
+    {"getmetatable", ": use getmetatable"},
+    {"debug", ""},        {"gethook", ""},      {"getinfo", ""},      {"getlocal", ""},  {"getregistry", ""},
+    {"getupvalue", ""},   {"getuservalue", ""}, {"setcstacklimit", ""}, {"sethook", ""}, {"setlocal", ""},
+    {"setupvalue", ""},   {"setuservalue", ""}, {"upvalueid", ""},    {"upvaluejoin", ""}, {NULL, NULL},
+};
 
 static const withheld withheld_package[] = {
-    {"loadlib", ": use require with Lua source"}, {"searchpath", ": use require"}, {NULL, NULL}};
+    {"loadlib", ": use require with Lua source"},
+    {"searchpath", ": use require"},
+    {NULL, NULL},
+};
 
 static int refuse(lua_State *L) { return luaL_error(L, "%s", lua_tostring(L, lua_upvalueindex(1))); }
 

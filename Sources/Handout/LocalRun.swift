@@ -1,8 +1,8 @@
 package import HandoutCore
-import HandoutExecutor
+package import HandoutExecutor
 package import HandoutPlan
 package import HandoutScheduler
-package import HandoutWorker
+import HandoutWorker
 package import LuaRuntime
 
 /// How a run is to be made.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Handout
 import HandoutCore
 import HandoutPlan
+import LuaRuntime
 
 /// `handout-lua check`: plans a script and says what it found, without running anything.
 struct CheckCommand: ParsableCommand {
@@ -18,15 +19,15 @@ struct CheckCommand: ParsableCommand {
         let plan = try options.plan(cores: ScriptOptions.cores, json: json).plan
         let shape = GraphShape(plan.graph)
         if json {
-            print(
+            try StandardOutput.line(
                 "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]}")
             return
         }
-        print("graph '\(plan.graph.name)': \(shape.tasks) tasks, \(shape.edges) edges, depth \(shape.depth)")
+        try StandardOutput.line("graph '\(plan.graph.name)': \(shape.tasks) tasks, \(shape.edges) edges, depth \(shape.depth)")
         for parameter in plan.parameters {
             let value = (try? parameter.value.json()).map { String(decoding: $0, as: UTF8.self) } ?? "?"
             let help = parameter.help.map { "  \(TextEscape.shown($0))" } ?? ""
-            print("parameter \(parameter.name) = \(value)\(help)")
+            try StandardOutput.line("parameter \(parameter.name) = \(value)\(help)")
         }
     }
 }
@@ -48,7 +49,7 @@ struct GraphCommand: ParsableCommand {
         let bytes = GraphDrawing.bytes(
             of: plan.graph, format: format, files: plan.files,
             fingerprint: format == .json ? { task in fingerprints?.fingerprint(of: task).description } : nil)
-        print(String(decoding: bytes, as: UTF8.self), terminator: bytes.last == UInt8(ascii: "\n") ? "" : "\n")
+        try StandardOutput.write(bytes.last == UInt8(ascii: "\n") ? bytes : bytes + [UInt8(ascii: "\n")])
     }
 }
 

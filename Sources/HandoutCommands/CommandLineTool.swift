@@ -4,31 +4,27 @@ import Glibc
 /// The program's entry: parses the arguments and turns what comes of the command into an exit status.
 public enum CommandLineTool {
     public static func main() {
-        setvbuf(stdout, nil, _IOFBF, 1 << 16)
         do {
-            var command = try Handout.parseAsRoot()
+            var command = try HandoutLua.parseAsRoot()
             try command.run()
-            fflush(stdout)
         } catch let failure as CommandFailure {
-            fflush(stdout)
             if !failure.message.isEmpty { Terminal.standard.line(failure.message) }
             exit(failure.status.rawValue)
         } catch {
             // Help and completions come this way too, with status 0 and on standard output.
-            let status = Handout.exitCode(for: error)
+            let status = HandoutLua.exitCode(for: error)
             if status == .success {
-                print(Handout.fullMessage(for: error))
-                fflush(stdout)
-                exit(ExitStatus.success.rawValue)
+                try? StandardOutput.line(HandoutLua.fullMessage(for: error))
+                    exit(ExitStatus.success.rawValue)
             }
-            Terminal.standard.line(Handout.fullMessage(for: error))
+            Terminal.standard.line(HandoutLua.fullMessage(for: error))
             exit(ExitStatus.usage.rawValue)
         }
     }
 }
 
 /// The program: one subcommand a verb.
-struct Handout: ParsableCommand {
+struct HandoutLua: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "handout-lua",
         abstract: "Runs task graphs written in Lua.",

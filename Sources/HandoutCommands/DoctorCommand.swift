@@ -24,9 +24,9 @@ struct DoctorCommand: ParsableCommand {
             let entries = findings.map {
                 "{\"name\":\(TextEscape.json($0.name)),\"ok\":\($0.ok),\"text\":\(TextEscape.json($0.text))}"
             }
-            print("{\"ok\":\(findings.allSatisfy(\.ok)),\"findings\":[\(entries.joined(separator: ","))]}")
+            try StandardOutput.line("{\"ok\":\(findings.allSatisfy(\.ok)),\"findings\":[\(entries.joined(separator: ","))]}")
         } else {
-            for finding in findings { print("\(finding.ok ? "ok " : "!! ") \(finding.name): \(finding.text)") }
+            for finding in findings { try StandardOutput.line("\(finding.ok ? "ok " : "!! ") \(finding.name): \(finding.text)") }
         }
         if !findings.allSatisfy(\.ok) { throw CommandFailure(.environment) }
     }
@@ -75,6 +75,6 @@ struct CompletionsCommand: ParsableCommand {
         guard let kind = CompletionShell(rawValue: shell) else {
             throw CommandFailure(.usage, "completions: expected bash, zsh or fish, got '\(TextEscape.shown(shell))'")
         }
-        print(Handout.completionScript(for: kind))
+        try StandardOutput.line(HandoutLua.completionScript(for: kind))
     }
 }

@@ -1,5 +1,6 @@
 import Handout
 import HandoutCore
+import HandoutScheduler
 import LuaRuntime
 
 /// What `run` prints on standard output.

@@ -111,24 +111,16 @@ struct RunCommand: ParsableCommand {
         if interrupted && !outcome.ok { status = .interrupted }
         switch printed {
         case .success(let bytes):
-            if json || outcome.ok || keepGoing && !interrupted { try write(bytes) }
+            if json || outcome.ok || keepGoing && !interrupted { try StandardOutput.write(bytes) }
         case .failure(let failure):
             Terminal.standard.line(failure.message)
             status = .failed
         }
         if outcome.isAbandoned {
-            fflush(stdout)
             // A thread is still in code that cannot be stopped: nothing of it is waited for.
             _exit(status.rawValue)
         }
         if status != .success { throw CommandFailure(status) }
-    }
-
-    private func write(_ bytes: [UInt8]) throws {
-        let written = fwrite(bytes, 1, bytes.count, stdout)
-        guard written == bytes.count, fflush(stdout) == 0 else {
-            throw CommandFailure(.environment, "standard output: \(String(cString: strerror(errno)))")
-        }
     }
 }
 

@@ -115,7 +115,7 @@ struct ScriptOptions: ParsableArguments {
     /// Says what was refused.
     func refused(_ refusal: PlanRefusal, json: Bool) -> CommandFailure {
         if json {
-            print(ProblemJSON.refusal(refusal))
+            do { try StandardOutput.line(ProblemJSON.refusal(refusal)) } catch { return error }
             return CommandFailure(.usage)
         }
         var lines = refusal.problems.map { TextEscape.shown($0.text, keepLines: true) }

@@ -1,8 +1,8 @@
 import Glibc
 
 /// Reads whole files through the C library: Foundation would cost more than planning a small script.
-enum FileReading {
-    enum Failure: Error {
+package enum FileReading {
+    package enum Failure: Error, CustomStringConvertible {
         /// `errno`.
         case system(Int32)
         case notRegular
@@ -13,10 +13,18 @@ enum FileReading {
         var isMissing: Bool {
             if case .system(let code) = self { code == ENOENT || code == ENOTDIR } else { false }
         }
+
+        package var description: String {
+            switch self {
+            case .system(let code): FileReading.text(of: code)
+            case .notRegular: "not a regular file"
+            case .tooLarge(let size): "\(size) bytes, more than allowed"
+            }
+        }
     }
 
     /// The bytes of the regular file at `path`, at most `limit` of them.
-    static func bytes(of path: String, limit: Int) throws(Failure) -> [UInt8] {
+    package static func bytes(of path: String, limit: Int) throws(Failure) -> [UInt8] {
         // A pipe without a writer would otherwise wait for one.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .system(errno) }

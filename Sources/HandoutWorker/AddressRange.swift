@@ -4,7 +4,7 @@ import Glibc
 /// written. Zeroed.
 ///
 /// Task states read results in C while others are added; nothing may move under them.
-final class AddressRange<Element: BitwiseCopyable>: @unchecked Sendable {
+final class AddressRange<Element>: @unchecked Sendable {
     // @unchecked: who may write which element, and when, is the owner's to say.
     let base: UnsafeMutablePointer<Element>
     let capacity: Int

@@ -1,4 +1,5 @@
-package import CLuaShim
+import CLuaShim
+import HandoutCore
 package import HandoutPlan
 import LuaRuntime
 

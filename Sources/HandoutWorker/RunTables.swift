@@ -1,4 +1,4 @@
-package import CLuaShim
+import CLuaShim
 package import HandoutCore
 package import HandoutPlan
 package import LuaRuntime
@@ -104,12 +104,8 @@ package final class RunTables: @unchecked Sendable {
         let source = results.base[word.payload]
         switch UInt32(source.tag) {
         case HANDOUT_GROUP.rawValue:
-            let other = groups[Int(source.as.group)]
-            groups[Int(index)].element_task = other.first
-            groups[Int(index)].elements = other.count
-            groups[Int(index)].keyed = other.keyed
-            groups[Int(index)].key_group = source.as.group
-            return .success(Int(other.count))
+            takeElements(of: source.as.group, for: index)
+            return .success(Int(groups[Int(index)].elements))
         case HANDOUT_BLOB.rawValue:
             return elements(at: UnsafePointer(source.as.blob), most: Int(source.length), index, task)
         case HANDOUT_INLINE.rawValue:
@@ -120,6 +116,15 @@ package final class RunTables: @unchecked Sendable {
         case HANDOUT_TRUE.rawValue, HANDOUT_FALSE.rawValue: return .failure(notElements("a boolean", word, task))
         default: return .failure(notElements("a number", word, task))
         }
+    }
+
+    /// The elements are the instances of a map.
+    private func takeElements(of map: UInt32, for index: UInt32) {
+        let other = groups[Int(map)]
+        groups[Int(index)].element_task = other.first
+        groups[Int(index)].elements = other.count
+        groups[Int(index)].keyed = other.keyed
+        groups[Int(index)].key_group = map
     }
 
     private func elements(
@@ -167,6 +172,12 @@ package final class RunTables: @unchecked Sendable {
             value.as.group = index
             results.base[task.index] = value
             return
+        }
+        if let over = plan.graph.references(of: task).first.map({ Reference(word: $0) }), over.isOver,
+            UInt32(results.base[over.payload].tag) == HANDOUT_GROUP.rawValue
+        {
+            // A reduce over a map is expanded as soon as the map is, and not counted by `expand`.
+            takeElements(of: results.base[over.payload].as.group, for: index)
         }
         let shape = ReduceShape(
             count: Int(groups[Int(index)].elements), arity: Int(plan.graph.options(of: task).arity))

@@ -1,6 +1,6 @@
-package import CLuaShim
+import CLuaShim
 package import HandoutCore
-import HandoutPlan
+package import HandoutPlan
 package import LuaRuntime
 
 /// A worker whose slots are threads of this process, each with a Lua state of its own.
