@@ -1,4 +1,5 @@
 /* What `handout` has inside a task: task, log, progress, fail, retry. */
+#include "sandbox.h"
 #include "task.h"
 #include <math.h>
 #include <stdio.h>
@@ -201,11 +202,21 @@ static int call_unavailable(lua_State *L) {
     return luaL_error(L, "handout.%s is not available in this version", lua_tostring(L, lua_upvalueindex(1)));
 }
 
+/* Lets tasks capture a part of the module at the top: `local log = handout.log`. */
+static void name_field(lua_State *L, const char *field) {
+    char name[60];
+    snprintf(name, sizeof name, "handout.%s", field);
+    lua_getfield(L, -1, field);
+    handout_name_object(L, -1, name);
+    lua_pop(L, 1);
+}
+
 void handout_add_task_calls(lua_State *L) {
     static const luaL_Reg functions[] = {{"log", call_log}, {"progress", call_progress}, {"fail", call_fail},
                                          {"retry", call_retry}, {NULL, NULL}};
     static const char *const later[] = {"reads", "env", "exec", NULL};
     luaL_setfuncs(L, functions, 0);
+    for (const luaL_Reg *f = functions; f->name; f++) name_field(L, f->name);
     for (int i = 0; later[i]; i++) {
         lua_pushstring(L, later[i]);
         lua_pushcclosure(L, call_unavailable, 1);
@@ -221,6 +232,7 @@ void handout_add_task_calls(lua_State *L) {
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "task");
+    name_field(L, "task");
     luaL_newmetatable(L, "handout.raised");
     lua_pushcfunction(L, raised_index);
     lua_setfield(L, -2, "__index");
@@ -230,4 +242,5 @@ void handout_add_task_calls(lua_State *L) {
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
     handout_add_fs(L);
+    name_field(L, "fs");
 }

@@ -1,6 +1,7 @@
 /* handout.fs: files beneath the run directory, opened with openat2 (Linux 5.6) so that no `..`, symbolic link or race
  * leads out of it. */
 #define _GNU_SOURCE
+#include "sandbox.h"
 #include "task.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,11 @@ void handout_add_fs(lua_State *L) {
         lua_pushstring(L, later[i]);
         lua_pushcclosure(L, fs_unavailable, 1);
         lua_setfield(L, -2, later[i]);
+    }
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        char name[60];
+        snprintf(name, sizeof name, "handout.fs.%s", lua_tostring(L, -2));
+        handout_name_object(L, -1, name);
     }
     handout_protect(L, "handout.fs");
     lua_setfield(L, -2, "fs");

@@ -33,10 +33,15 @@ static uint64_t project(uint64_t random, uint64_t most, uint64_t s[4]) {
     return random;
 }
 
+/* Of a task the hash of its name: only taken by those that use random numbers. */
+static uint64_t stream(handout_state *state) {
+    return state->task ? handout_task_stream(state) : state->random_stream;
+}
+
 static int math_random(lua_State *L) {
     handout_state *state = handout_of(L);
     lua_Integer low = 1, high;
-    if (!state->random_seeded) seed(state, state->random_seed, state->random_stream);
+    if (!state->random_seeded) seed(state, state->random_seed, stream(state));
     uint64_t random = next_random(state->random);
     switch (lua_gettop(L)) {
     case 0:
@@ -62,7 +67,7 @@ static int math_random(lua_State *L) {
 
 static int math_randomseed(lua_State *L) {
     handout_state *state = handout_of(L);
-    lua_Integer first = (lua_Integer)state->random_seed, second = (lua_Integer)state->random_stream;
+    lua_Integer first = (lua_Integer)state->random_seed, second = (lua_Integer)stream(state);
     if (!lua_isnone(L, 1)) {
         first = luaL_checkinteger(L, 1);
         second = luaL_optinteger(L, 2, 0);

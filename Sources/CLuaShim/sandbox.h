@@ -44,6 +44,8 @@ void handout_add_task_os(lua_State *L);
 
 /* task.c: a line of the running task's log. */
 void handout_task_log(handout_state *state, int level, const char *text, size_t length);
+/* calls.c: what random numbers of the task that runs are seeded from, beside the seed of the run. */
+uint64_t handout_task_stream(handout_state *state);
 
 /* text.c: the size of the character at `text` when an id may hold it, else 0. */
 size_t handout_id_character(const char *text, size_t length);

@@ -329,6 +329,7 @@ static void run_item(lua_State *L, handout_runner *runner) {
                 state->traceback[0] = 0;
             }
         }
+        handout_check(state); /* what was asked for during a last call into C has met no instruction since */
         handout_deadline_end(slot);
     } else {
         ended = ended_by_error(runner, status);
