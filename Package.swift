@@ -21,9 +21,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
-        .target(
-            name: "CLuaShim", dependencies: ["CLua"],
-            cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Wno-unused-parameter"])]),
+        .target(name: "CLuaShim", dependencies: ["CLua"]),
         .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
         .target(name: "HandoutCore", swiftSettings: settings),
         .target(name: "HandoutScheduler", dependencies: ["HandoutCore"], swiftSettings: settings),

@@ -60,29 +60,34 @@ static const char *row_name(const handout_graph_record *graph, uint32_t row, siz
     return graph->names.data + offsets[row];
 }
 
-/* The row of that id, or NONE; `*slot` is where it would go. */
-static uint32_t find_id(const handout_graph_record *graph, const char *id, size_t length, uint32_t *slot) {
-    uint32_t mask = graph->id_capacity - 1, at = (uint32_t)hash_bytes(id, length) & mask;
+/* The row of that id, or NONE; `*slot` is where it would go. The high half of an entry is the hash, so that names are
+ * only looked at when it agrees. */
+static uint32_t find_id(const handout_graph_record *graph, const char *id, size_t length, uint64_t hash, uint32_t *slot) {
+    uint32_t mask = graph->id_capacity - 1, at = (uint32_t)(hash >> 32) & mask;
     for (; graph->id_table[at]; at = (at + 1) & mask) {
+        if ((graph->id_table[at] ^ hash) >> 32) continue;
+        uint32_t row = (uint32_t)graph->id_table[at] - 1;
         size_t other_length;
-        const char *other = row_name(graph, graph->id_table[at] - 1, &other_length);
-        if (other_length == length && memcmp(other, id, length) == 0) return graph->id_table[at] - 1;
+        const char *other = row_name(graph, row, &other_length);
+        if (other_length == length && memcmp(other, id, length) == 0) return row;
     }
     *slot = at;
     return NONE;
 }
 
 static void grow_ids(lua_State *L, handout_graph_record *graph) {
-    uint32_t capacity = graph->id_capacity ? graph->id_capacity * 2 : 64, slot;
-    free(graph->id_table);
-    graph->id_table = calloc(capacity, sizeof(uint32_t));
-    need_memory(L, graph->id_table);
-    graph->id_capacity = capacity;
-    for (uint32_t row = 0; row < graph->count; row++) {
-        size_t length;
-        const char *id = row_name(graph, row, &length);
-        if (find_id(graph, id, length, &slot) == NONE) graph->id_table[slot] = row + 1;
+    uint32_t capacity = graph->id_capacity ? graph->id_capacity * 4 : 64, mask = capacity - 1;
+    uint64_t *table = calloc(capacity, sizeof *table);
+    need_memory(L, table);
+    for (uint32_t i = 0; i < graph->id_capacity; i++) {
+        if (!graph->id_table[i]) continue;
+        uint32_t at = (uint32_t)(graph->id_table[i] >> 32) & mask;
+        while (table[at]) at = (at + 1) & mask;
+        table[at] = graph->id_table[i];
     }
+    free(graph->id_table);
+    graph->id_table = table;
+    graph->id_capacity = capacity;
 }
 
 /* ---- Needs ---- */
@@ -322,12 +327,21 @@ static void current_line(lua_State *L, handout_recorder *recorder, uint32_t *lin
         *room = (value);                                \
     } while (0)
 
+/* `task 'train'`: how messages name a task. Written for every one, so without printf. An id has at most 200 bytes. */
+static void name_it(char *who, const char *what, const char *id, size_t length) {
+    size_t n = strlen(what);
+    memcpy(who, what, n);
+    memcpy(who + n, " '", 2);
+    memcpy(who + n + 2, id, length);
+    memcpy(who + n + 2 + length, "'", 2);
+}
+
 /* Checks the id at stack index 2 and writes how messages name the task to `who`. Returns 0 when it was refused. */
 static int check_id(lua_State *L, handout_recorder *recorder, handout_graph_record *graph, const char *what, char *who,
                     size_t size) {
     char shown[260];
-    handout_describe(L, 2, shown, sizeof shown);
     if (lua_type(L, 2) != LUA_TSTRING) {
+        handout_describe(L, 2, shown, sizeof shown);
         snprintf(who, size, "%s", what);
         handout_refuse(L, recorder, "id", "%s: the id is a string, got %s", what, shown);
         return 0;
@@ -335,20 +349,22 @@ static int check_id(lua_State *L, handout_recorder *recorder, handout_graph_reco
     size_t length;
     const char *id = lua_tolstring(L, 2, &length), *wrong = handout_check_id(id, length);
     if (wrong) {
+        handout_describe(L, 2, shown, sizeof shown);
         snprintf(who, size, "%s %s", what, shown);
         handout_refuse(L, recorder, "id", "%s %s: not an id: %s", what, shown, wrong);
         return 0;
     }
-    snprintf(who, size, "%s '%.*s'", what, (int)length, id);
+    name_it(who, what, id, length);
     uint32_t slot, row;
+    uint64_t hash = hash_bytes(id, length) & 0xFFFFFFFF00000000u;
     if ((graph->count + 1) * 2 > graph->id_capacity) grow_ids(L, graph);
-    if ((row = find_id(graph, id, length, &slot)) != NONE) {
+    if ((row = find_id(graph, id, length, hash, &slot)) != NONE) {
         const uint32_t *lines = (const uint32_t *)graph->lines.data;
         handout_refuse(L, recorder, "duplicate", "%s: the id is taken: declared before at line %u", who,
                        lines[row] & 0xFFFFFF);
         return 0;
     }
-    graph->id_table[slot] = graph->count + 1;
+    graph->id_table[slot] = hash | (graph->count + 1);
     return 1;
 }
 
@@ -357,7 +373,7 @@ static int declare_in_template_mode(lua_State *L, handout_recorder *recorder, ui
     handout_graph_record *graph = graph_at(recorder, graph_index);
     uint32_t row = graph->count++;
     int function = lua_type(L, 4) == LUA_TFUNCTION ? 4 : 3, found = 0;
-    if (lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function))
+    if (row >= recorder->first_row && lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function))
         found = handout_see_template(L, recorder, function);
     lua_settop(L, 0);
     lua_pushlightuserdata(L, handout_handle(graph_index, row));

@@ -49,7 +49,7 @@ typedef struct handout_graph_record {
     handout_option_set defaults;
     handout_vector kinds, options, lines, classes, capture_offsets, captures;
     handout_vector name_offsets, names, reference_offsets, references, outputs;
-    uint32_t *id_table;        /* open addressing, row + 1 */
+    uint64_t *id_table;        /* open addressing: hash in the high half, row + 1 in the low */
     uint32_t id_capacity;
 } handout_graph_record;
 
@@ -82,6 +82,7 @@ typedef struct handout_recorder {
     /* template mode */
     const handout_tables *tables; /* NULL while planning */
     uint32_t wanted;           /* class; ~0: none */
+    uint32_t first_row;        /* no row before this one shows the wanted class */
     int thorough;              /* look into the captured functions of every closure, not of first ones only */
     uint32_t missing;          /* classes not seen yet */
 } handout_recorder;

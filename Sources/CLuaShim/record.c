@@ -304,7 +304,7 @@ static void pool_set_string(lua_State *L, handout_recorder *recorder, uint32_t i
 /* What is being read, for messages, and the functions met on the way, so that mutual recursion ends. */
 typedef struct reading {
     handout_recorder *recorder;
-    char task_name[256];
+    uint32_t graph, row; /* the task */
     int depth;
 } reading;
 
@@ -316,11 +316,21 @@ typedef struct met_function {
 
 static void read_value(lua_State *L, reading *reading, uint32_t pool, const char *variable);
 
+/* The id of the task whose captured variables are read. */
+static const char *task_name(const reading *reading, char *name, size_t size) {
+    const handout_graph_record *graph = (handout_graph_record *)reading->recorder->graphs.data + reading->graph;
+    const uint32_t *offsets = (const uint32_t *)graph->name_offsets.data;
+    size_t start = offsets[reading->row];
+    size_t end = reading->row + 1 < graph->name_offsets.count ? offsets[reading->row + 1] : graph->names.count;
+    handout_escape(graph->names.data + start, end - start, 200, name, size);
+    return name;
+}
+
 static void refuse_capture(lua_State *L, reading *reading, const char *variable, const char *what) {
-    char name[100];
+    char name[100], task[256];
     handout_escape(variable, strlen(variable), 60, name, sizeof name);
-    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable '%s': %s", reading->task_name, name,
-                   what);
+    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable '%s': %s",
+                   task_name(reading, task, sizeof task), name, what);
 }
 
 /* The pool index for a captured variable of a captured function: one a variable, wherever it is met. */
@@ -409,8 +419,9 @@ static void read_data(lua_State *L, reading *reading, uint32_t pool, const char 
         return;
     }
     const char *message = lua_tostring(L, -1);
-    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable %s", reading->task_name,
-                   message ? message : "too large");
+    char task[256];
+    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable %s",
+                   task_name(reading, task, sizeof task), message ? message : "too large");
     lua_pop(L, 1);
     pool_set(L, reading->recorder, pool, HANDOUT_POOL_DATA, "\xc0", 1);
 }
@@ -475,10 +486,8 @@ static void begin_reading(reading *reading, handout_recorder *recorder, uint32_t
     reading->recorder = recorder;
     reading->depth = 0;
     recorder->met.count = 0;
-    handout_graph_record *record = (handout_graph_record *)recorder->graphs.data + graph;
-    uint32_t *offsets = (uint32_t *)record->name_offsets.data;
-    size_t start = offsets[row], end = row + 1 < record->name_offsets.count ? offsets[row + 1] : record->names.count;
-    handout_escape(record->names.data + start, end - start, 200, reading->task_name, sizeof reading->task_name);
+    reading->graph = graph;
+    reading->row = row;
 }
 
 static void push_held(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_HELD); }

@@ -32,13 +32,27 @@ static void start_script(lua_State *L, handout_runner *runner) {
     lua_xmove(L, script, 1);
 }
 
-static void end_script(lua_State *L, handout_runner *runner) {
-    handout_recorder_finish_templates(L, &runner->recorder);
+static void drop_script(lua_State *L, handout_runner *runner) {
     runner->script = NULL;
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, runner);
     runner->script_done = 1;
+}
+
+static void end_script(lua_State *L, handout_runner *runner) {
+    handout_recorder_finish_templates(L, &runner->recorder);
+    drop_script(L, runner);
     if (runner->program->user_globals) handout_take_snapshots(L, runner);
+}
+
+/* The row whose own function is the first of that class: until there calls of the script need no look. 0 when it is
+ * the class of captured functions only, or when several graphs count rows. */
+static uint32_t first_row(const handout_runner *runner, uint32_t class) {
+    const handout_tables *tables = runner->tables;
+    if (runner->recorder.graphs.count > 1 || runner->program->user_globals) return 0;
+    for (uint32_t row = 0; row < tables->count; row++)
+        if (tables->classes[row] == class) return row;
+    return 0;
 }
 
 /* Runs the script on until it has shown that class, or to its end. Raises what the script raises. */
@@ -48,6 +62,7 @@ static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
     use_task_side(state, runner, 1);
     if (first) start_script(L, runner);
     runner->recorder.wanted = runner->program->user_globals ? NONE : class;
+    runner->recorder.first_row = first_row(runner, class);
     lua_State *script = runner->script;
     state->running = script;
     int status = lua_resume(script, L, first ? 0 : 1, &results);
@@ -58,6 +73,7 @@ static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
         lua_error(L);
     }
     if (status == LUA_OK) end_script(L, runner);
+    else if (runner->recorder.missing == 0) drop_script(L, runner); /* nothing more to see: what it holds can go */
     use_task_side(state, runner, 0);
 }
 

@@ -12,8 +12,11 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     private let host: PlanHost
     private let worker: String
     private let leases: [LeaseSlot]
-    private var taken: [UInt32]
-    private var lent: [[LeaseEntry]]
+    /// By slot: completions collected of the lease, and its entries.
+    private let taken: UnsafeMutablePointer<UInt32>
+    private let lent: UnsafeMutablePointer<[LeaseEntry]>
+    private let options: [TaskOptions]
+    private let optionIndices: Column<UInt32>
     private var threads: [NativeThread] = []
 
     /// Nil when there is no memory for the slots.
@@ -24,9 +27,19 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         self.host = host
         self.worker = worker
         leases = (0..<slots).compactMap { _ in LeaseSlot() }
-        taken = Array(repeating: 0, count: slots)
-        lent = Array(repeating: [], count: slots)
+        taken = UnsafeMutablePointer<UInt32>.allocate(capacity: slots)
+        taken.initialize(repeating: 0, count: slots)
+        lent = UnsafeMutablePointer<[LeaseEntry]>.allocate(capacity: slots)
+        lent.initialize(repeating: [], count: slots)
+        options = tables.plan.graph.options
+        optionIndices = tables.plan.graph.optionIndices
         if leases.count != slots { return nil }
+    }
+
+    deinit {
+        lent.deinitialize(count: slots)
+        lent.deallocate()
+        taken.deallocate()
     }
 
     /// Starts the threads. `next` is asked by each for its next lease, and returns false when there are no more.
@@ -106,14 +119,18 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
 
     package func lend(slot: Int, _ entries: [LeaseEntry]) {
         let items = handout_slot_items(leases[slot].pointer)!
-        let graph = tables.plan.graph
-        for (index, entry) in entries.enumerated() {
-            let options = graph.options[Int(graph.optionIndices[tables.declaredRow(of: entry.task).index])]
-            items[index] = handout_lease_item(
-                task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
-                timeout: options.timeout, memory: options.memory, cpu: options.cpu)
+        options.withUnsafeBufferPointer { options in
+            for index in entries.indices {
+                let entry = entries[index]
+                let row = tables.declaredRow(of: entry.task).index
+                let limits = UnsafePointer(options.baseAddress! + Int(optionIndices.base[row]))
+                items[index] = handout_lease_item(
+                    task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
+                    timeout: limits.pointee.timeout, memory: limits.pointee.memory, cpu: limits.pointee.cpu)
+            }
         }
-        lent[slot] = entries
+        lent[slot].removeAll(keepingCapacity: true)
+        lent[slot].append(contentsOf: entries)
         taken[slot] = 0
         handout_slot_lend(leases[slot].pointer, UInt32(entries.count))
     }

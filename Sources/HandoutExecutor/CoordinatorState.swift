@@ -1,0 +1,167 @@
+import HandoutCore
+import HandoutScheduler
+
+/// What a coordinator guards: one value, so that entering the gate is the only check of access a lease costs.
+struct CoordinatorState: ~Copyable {
+    let link: any WorkerLink
+    let worker: String
+    let epoch: UInt64
+    private let slots: Int
+    var core: SchedulerCore
+    var output = SchedulerOutput()
+    var expansions: [TaskID] = []
+    var notes: [RunNote] = []
+    var failures: [FailureReport] = []
+    var idle = 0
+    var isAbandoned = false
+    /// Threads that sleep should look again.
+    var wakesAll = false
+    var wakesOne = false
+    private var lease = LeaseBuffer()
+    private var takenBack: [LeaseEntry] = []
+    private var completions: [Completion] = []
+    private var reports: [FailureReport] = []
+    private var pending: [UInt64: FailureReport] = [:]
+    private var pace: [SlotPace]
+
+    init(graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String, epoch: UInt64) {
+        self.link = link
+        self.worker = worker
+        self.epoch = epoch
+        slots = link.slots
+        core = SchedulerCore(graph: graph, configuration: configuration)
+        pace = Array(repeating: SlotPace(), count: configuration.slots)
+    }
+
+    var isOver: Bool { core.isFinished || isAbandoned }
+
+    /// The slot's own thread has ended its lease.
+    mutating func report(slot: Int, now: UInt64) {
+        pace[slot].ended(now: now)
+        _ = collect(slot, now)
+        pace[slot].measure()
+    }
+
+    /// Feeds what a slot has ended to the core. True when there was anything.
+    mutating func collect(_ slot: Int, _ now: UInt64) -> Bool {
+        completions.removeAll(keepingCapacity: true)
+        link.collect(slot: slot, into: &completions, failures: &reports)
+        guard !completions.isEmpty else { return false }
+        if !reports.isEmpty {
+            for report in reports { pending[key(report.task, report.attempt)] = report }
+            reports.removeAll(keepingCapacity: true)
+        }
+        for index in completions.indices {
+            let completion = completions[index]
+            if let ended = completion.ended {
+                core.failed(
+                    completion.task, attempt: completion.attempt, slot: slot,
+                    Failure(ended, neverRetry: completion.neverRetry, retryAfter: completion.retryAfter), now: now,
+                    into: &output)
+            } else {
+                core.finished(
+                    completion.task, attempt: completion.attempt, slot: slot, holdsMemory: completion.holdsMemory,
+                    nanoseconds: completion.nanoseconds, bytes: completion.bytes, now: now, into: &output)
+            }
+        }
+        pace[slot].collected(completions.count)
+        perform()
+        return true
+    }
+
+    private func key(_ task: TaskID, _ attempt: UInt16) -> UInt64 { UInt64(task.rawValue) << 16 | UInt64(attempt) }
+
+    /// Does what the core asked for.
+    mutating func perform() {
+        guard !output.actions.isEmpty else { return }
+        for action in output.actions {
+            switch action {
+            case .expand(let task): expansions.append(task)
+            case .rows(let task, let first, let count): link.append(task: task, first: first, count: count)
+            case .release(let first, let count): link.release(first: first, count: count)
+            case .retry(let task, let attempt, let after):
+                if let report = pending.removeValue(forKey: key(task, attempt)) {
+                    notes.append(.retrying(report, after: after))
+                }
+            case .giveUp(let task, let attempt, let ended): giveUp(task, attempt, ended)
+            case .stopRunning: link.stopRunning()
+            case .finish: wakesAll = true
+            }
+        }
+        output.clear()
+    }
+
+    private mutating func giveUp(_ task: TaskID, _ attempt: UInt16, _ ended: Ended) {
+        guard let report = pending.removeValue(forKey: key(task, attempt)), ended != .cancelled else { return }
+        fail(report)
+    }
+
+    private mutating func fail(_ report: FailureReport) {
+        failures.append(report)
+        notes.append(.failed(report))
+    }
+
+    /// A map or reduce was counted outside the gate.
+    mutating func expanded(_ task: TaskID, _ counted: Result<Int, ExpansionError>, now: UInt64) {
+        switch counted {
+        case .success(let elements): core.expanded(task, elements: elements, now: now, into: &output)
+        case .failure(let error):
+            pending[key(task, 0)] = FailureReport(
+                task: task, attempt: 0, ended: .result, message: error.message, worker: worker)
+            core.expansionFailed(task, now: now, into: &output)
+        }
+        perform()
+        wakesAll = true
+    }
+
+    /// Lends the slot what it is to run next. False: nothing is ready for it.
+    mutating func lend(_ slot: Int, _ now: UInt64) -> Bool {
+        let ready = core.counts.ready
+        guard ready > 0 else { return false }
+        let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
+        lease.clear()
+        guard core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 else { return false }
+        link.lend(slot: slot, lease.entries)
+        pace[slot].started(now: now)
+        wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
+        return true
+    }
+
+    /// A slot without work looks at leases that have run for long: what they have ended is collected, and half of what
+    /// the fullest has not begun is taken back.
+    mutating func helpOthers(_ slot: Int, _ now: UInt64) -> Bool {
+        var collected = false
+        var fullest = -1
+        var most = 0
+        for other in 0..<slots where other != slot && pace[other].runsLong(now: now) {
+            if collect(other, now) { collected = true }
+            let unstarted = link.unstarted(slot: other)
+            if unstarted > most { (fullest, most) = (other, unstarted) }
+        }
+        if collected && (core.counts.ready > 0 || !expansions.isEmpty) { return true }
+        guard fullest >= 0 else { return false }
+        takenBack.removeAll(keepingCapacity: true)
+        link.reclaim(slot: fullest, atMost: (most + 1) / 2, into: &takenBack)
+        for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+        return !takenBack.isEmpty
+    }
+
+    mutating func cancel(now: UInt64) {
+        core.cancel(now: now, into: &output)
+        perform()
+    }
+
+    mutating func collectAll(now: UInt64) {
+        for slot in 0..<slots { _ = collect(slot, now) }
+    }
+
+    /// Gives the run up while an attempt still runs in code that nothing can stop.
+    mutating func abandonIfStuck(now: UInt64) {
+        guard !isOver, let report = link.stuckAttempt() else { return }
+        fail(report)
+        cancel(now: now)
+        isAbandoned = true
+        wakesAll = true
+    }
+}
