@@ -24,7 +24,7 @@ static uint32_t function_word(const handout_tables *tables, uint32_t pool, uint3
 /* ---- What is missing ---- */
 
 static int have_class(lua_State *L, handout_runner *runner, uint32_t class) {
-    if (runner->own[class]) return 1;
+    if (runner->own[class] || runner->tables->code) return 1;
     handout_push_templates(L);
     int there = lua_rawgeti(L, -1, (lua_Integer)class + 1) != LUA_TNIL;
     lua_pop(L, 2);
@@ -69,10 +69,16 @@ static int write_dump(lua_State *L, const void *bytes, size_t size, void *contex
     return handout_buffer_append(context, bytes, size) != 0;
 }
 
-/* Pushes a copy of the class's template whose captured variables are shared with nothing. The template is a function
- * that this state has just compiled; its binary form never leaves this function. */
+/* Pushes a copy of the class's function whose captured variables are shared with nothing: from the compiled form that
+ * planning in this process kept, or from the template that this state's own run of the script has shown. */
 static void push_copy(lua_State *L, handout_runner *runner, uint32_t class) {
     handout_buffer *scratch = &runner->state->scratch;
+    const handout_class *known = &runner->tables->class_list[class];
+    if (runner->tables->code) {
+        const char *code = (const char *)runner->tables->code + known->code;
+        if (luaL_loadbufferx(L, code, known->code_length, "=function", "b") != LUA_OK) lua_error(L);
+        return;
+    }
     handout_push_templates(L);
     if (lua_rawgeti(L, -1, (lua_Integer)class + 1) != LUA_TFUNCTION)
         luaL_error(L, "the script did not show the function of line %d again: is it the same each time?",
@@ -88,7 +94,7 @@ static void push_copy(lua_State *L, handout_runner *runner, uint32_t class) {
 static uint32_t new_instance(lua_State *L, handout_runner *runner, int instances, uint32_t class, uint32_t pool) {
     uint32_t n = runner->tables->class_list[class].upvalues;
     push_copy(L, runner, class);
-    if (runner->own[class] == 0 && pool == NONE) { /* the copy is template enough: let the original's captures go */
+    if (!runner->tables->code && runner->own[class] == 0 && pool == NONE) { /* the copy is template enough: let the original's captures go */
         handout_push_templates(L);
         lua_pushvalue(L, -2);
         lua_rawseti(L, -2, (lua_Integer)class + 1);
@@ -136,10 +142,9 @@ static void set_variable(lua_State *L, handout_runner *runner, int instances, ui
                 handout_push_library(L, lua_tostring(L, -1));
                 lua_remove(L, -2);
             } else if (kind == HANDOUT_POOL_MODULE) {
-                lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
+                handout_push_library(L, "require");
                 lua_insert(L, -2);
-                lua_rawget(L, -2);
-                lua_remove(L, -2);
+                lua_call(L, 1, 1);
             }
         }
         instance_at(runner, index)->size[u] = (uint32_t)(end - from);

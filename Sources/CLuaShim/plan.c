@@ -628,7 +628,7 @@ static int module_require(lua_State *L) {
     int type = lua_rawget(L, 2);
     if (type == LUA_TLIGHTUSERDATA) return luaL_error(L, "module '%s' requires itself", name);
     if (type != LUA_TNIL) return 1;
-    if (handout_of(L)->task) return luaL_error(L, "module '%s' was not required while planning: require it outside the task", name);
+    int in_task = handout_of(L)->task != NULL && !handout_of(L)->planning;
     const char *source, *chunk_name;
     size_t size;
     uint32_t index;
@@ -639,7 +639,11 @@ static int module_require(lua_State *L) {
     lua_rawset(L, 2);
     handout_recorder_load(L, recorder, source, size, chunk_name);
     lua_pushvalue(L, 1);
+    /* A module is planning code: it must be the same in every state. One that a task meets first was seen while
+     * planning, as the program is sealed. */
+    if (in_task) handout_task_side(handout_of(L), 1);
     lua_call(L, 1, 1);
+    if (in_task) handout_task_side(handout_of(L), 0);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         lua_pushboolean(L, 1);
@@ -732,6 +736,7 @@ int handout_recorder_init(handout_recorder *recorder, handout_state *state, cons
     recorder->errors.size = sizeof(handout_plan_error);
     recorder->declared.size = sizeof(char *);
     recorder->met.size = 16;
+    recorder->code.size = 1;
     recorder->known_parameters.size = sizeof(handout_plan_parameter);
     return 0;
 }
@@ -765,6 +770,7 @@ void handout_recorder_free(handout_recorder *recorder) {
     free(recorder->errors.data);
     free(recorder->declared.data);
     free(recorder->met.data);
+    free(recorder->code.data);
     handout_buffer_free(&recorder->declaration);
     for (size_t i = 0; i < recorder->known_parameters.count; i++) {
         handout_plan_parameter *parameter = (handout_plan_parameter *)recorder->known_parameters.data + i;
@@ -928,6 +934,8 @@ static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     plan->pool = take(&recorder->pool);
     plan->pool_bytes_length = recorder->pool_bytes.count;
     plan->pool_bytes = take(&recorder->pool_bytes);
+    plan->code_length = recorder->code.count;
+    plan->code = take(&recorder->code);
 }
 
 static uint64_t cpu_now(void) {
@@ -1032,6 +1040,6 @@ void handout_plan_free(handout_plan *plan) {
     void *columns[] = {plan->name, plan->kinds, plan->options, plan->lines, plan->classes, plan->capture_offsets,
                        plan->captures, plan->name_offsets, plan->name_bytes, plan->reference_offsets, plan->references,
                        plan->option_sets, plan->class_list, plan->pool, plan->pool_bytes,
-                       plan->outputs, plan->parameters, plan->errors, plan->sources, plan->class_names, plan};
+                       plan->outputs, plan->parameters, plan->errors, plan->sources, plan->class_names, plan->code, plan};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) free(columns[i]);
 }

@@ -163,6 +163,17 @@ static char *captured_names(lua_State *L, int index) {
     return (char *)names.data;
 }
 
+/* Keeps the compiled form: this process has compiled it, and only states of this process load it. */
+static void keep_code(lua_State *L, handout_recorder *recorder, handout_class_record *record, int index) {
+    handout_buffer *scratch = &handout_of(L)->scratch;
+    dump(L, index);
+    record->public.code = recorder->code.count;
+    record->public.code_length = (uint32_t)scratch->length;
+    void *to = handout_vector_add_many(&recorder->code, scratch->length);
+    if (!to) exhausted(L);
+    memcpy(to, scratch->data, scratch->length);
+}
+
 static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_Debug *ar, int index, uint32_t source,
                           int ambiguous, uint32_t variant) {
     if ((recorder->classes.count + 1) * 2 > recorder->class_capacity) class_table_grow(L, recorder);
@@ -179,6 +190,7 @@ static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_De
         .pools = calloc(ar->nups + 1u, sizeof(uint32_t)),
     };
     if (!record->ids || !record->pools) exhausted(L);
+    if (!recorder->tables) keep_code(L, recorder, record, index);
     if (ambiguous) {
         handout_buffer *scratch = &handout_of(L)->scratch;
         record->dump = malloc(scratch->length);

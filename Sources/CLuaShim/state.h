@@ -91,6 +91,8 @@ void handout_traceback(lua_State *L, char *text, size_t size, int level);
 void handout_open_libraries(handout_state *state);
 /* Switches between the planning and the task set of those functions that differ (pairs, next, os, print). */
 void handout_use_planning_libraries(handout_state *state, int planning);
+/* task.c: switches a state that runs tasks to what the script has (libraries, globals, random numbers), and back. */
+void handout_task_side(handout_state *state, int planning);
 /* While open, assignments to globals reach G; afterwards they raise. */
 void handout_open_globals(handout_state *state, int open);
 /* 1 when G holds anything that was not there, or not with this value, when the globals were opened first. */

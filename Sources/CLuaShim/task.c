@@ -8,7 +8,8 @@ enum { NONE = 0xFFFFFFFFu, HANDLER = 1, INSTANCES = 2, MAX_MESSAGE = 65536 };
 
 /* ---- The script, in template mode ---- */
 
-static void use_task_side(handout_state *state, handout_runner *runner, int planning) {
+void handout_task_side(handout_state *state, int planning) {
+    handout_runner *runner = state->task;
     handout_use_planning_libraries(state, planning);
     handout_open_globals(state, planning);
     state->planning = planning;
@@ -49,7 +50,7 @@ static void end_script(lua_State *L, handout_runner *runner) {
  * the class of captured functions only, or when several graphs count rows. */
 static uint32_t first_row(const handout_runner *runner, uint32_t class) {
     const handout_tables *tables = runner->tables;
-    if (runner->recorder.graphs.count > 1 || runner->program->user_globals) return 0;
+    if (class == NONE || runner->recorder.graphs.count > 1) return 0;
     for (uint32_t row = 0; row < tables->count; row++)
         if (tables->classes[row] == class) return row;
     return 0;
@@ -59,7 +60,7 @@ static uint32_t first_row(const handout_runner *runner, uint32_t class) {
 static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
     handout_state *state = runner->state;
     int results, first = runner->script == NULL;
-    use_task_side(state, runner, 1);
+    handout_task_side(state, 1);
     if (first) start_script(L, runner);
     runner->recorder.wanted = runner->program->user_globals ? NONE : class;
     runner->recorder.first_row = first_row(runner, class);
@@ -74,7 +75,7 @@ static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
     }
     if (status == LUA_OK) end_script(L, runner);
     else if (runner->recorder.missing == 0) drop_script(L, runner); /* nothing more to see: what it holds can go */
-    use_task_side(state, runner, 0);
+    handout_task_side(state, 0);
 }
 
 static int have(lua_State *L, uint32_t class) {
@@ -93,7 +94,9 @@ static int show_class(lua_State *L) {
         handout_use_planning_libraries(runner->state, 0);
         runner->opened = 1;
     }
-    if (class == NONE) return 0;
+    if (runner->program->user_globals) /* their values are part of what tasks see: the script runs to its end */
+        while (!runner->script_done) run_script(L, runner, NONE);
+    if (class == NONE || runner->tables->code) return 0;
     while (!have(L, class) && !runner->script_done) run_script(L, runner, class);
     if (!have(L, class) && !runner->recorder.thorough) { /* hidden behind a first closure: look at every one */
         runner->recorder.thorough = 1;
@@ -297,7 +300,7 @@ static int prepare_class(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     for (uint32_t missing = NONE;;) {
         if (runner->opened) {
-            if (!runner->recorder.missing) return LUA_OK;
+            if (runner->tables->code || !runner->recorder.missing) return LUA_OK;
             uint32_t next = handout_missing_class(L, runner, runner->row);
             if (next == NONE || next == missing) return LUA_OK;
             missing = next;

@@ -18,6 +18,8 @@ package struct RunOptions: Sendable {
     package var directory = "/"
     package var planTime: UInt64 = 10_000_000_000
     package var verify = false
+    /// Every state finds the functions of tasks by running the script again, as a host does that was sent the source.
+    package var rerunsScript = false
     /// Receives what tasks log: task name, level 0 debug, 1 info, 2 warning, 3 error, and text.
     package var log: @Sendable (_ task: String, _ level: Int, _ text: String) -> Void = { _, _, _ in }
     /// Receives the progress that tasks report.
@@ -63,7 +65,7 @@ package final class LocalRun: Sendable {
         self.options = options
         id = RunName.make()
         outputs = try OutputSelection(plan).select(options.targets)
-        guard let tables = RunTables(plan: plan) else { throw LocalRun.noMemory }
+        guard let tables = RunTables(plan: plan, rerunsScript: options.rerunsScript) else { throw LocalRun.noMemory }
         self.tables = tables
         host = PlanHost(
             sources: plan.program,

@@ -87,6 +87,8 @@ package final class FunctionColumns: Sendable {
     package let captureOffsets: Column<UInt32>
     package let captures: Column<UInt32>
     package let classList: Column<handout_class>
+    /// Compiled forms of the classes, for states of this process: they are never sent anywhere.
+    package let code: Column<UInt8>
     /// By class: the names of its captured variables.
     package let captureNames: [[String]]
     package let pool: Column<UInt64>
@@ -108,6 +110,8 @@ package final class FunctionColumns: Sendable {
             return names
         }
         classList = Column(adopting: plan.class_list, count: Int(plan.class_count))
+        code = Column(adopting: plan.code, count: Int(plan.code_length))
+        plan.code = nil
         pool = Column(adopting: plan.pool, count: Int(plan.pool_count))
         poolBytes = Column(adopting: plan.pool_bytes, count: Int(plan.pool_bytes_length))
         plan.capture_offsets = nil

@@ -21,7 +21,10 @@ package final class RunTables: @unchecked Sendable {
     private var rows: Int
 
     /// Nil when there is no address space for the results.
-    package init?(plan: Plan) {
+    ///
+    /// - Parameter rerunsScript: states find the functions of tasks by running the script, as a host does that was sent
+    ///   the source, and not in the compiled form that planning kept.
+    package init?(plan: Plan, rerunsScript: Bool = false) {
         self.plan = plan
         let graph = plan.graph
         guard
@@ -51,6 +54,7 @@ package final class RunTables: @unchecked Sendable {
                 reference_offsets: graph.referenceOffsets.base, references: graph.references.base,
                 name_offsets: graph.nameOffsets.base, name_bytes: graph.nameBytes.base, kinds: graph.kinds.base,
                 class_list: functions.classList.base, class_count: UInt32(functions.classList.count),
+                code: rerunsScript ? nil : functions.code.base,
                 pool: functions.pool.base, pool_count: UInt32(functions.pool.count),
                 pool_bytes: functions.poolBytes.base, pool_bytes_length: UInt64(functions.poolBytes.count),
                 results: results.base, dynamic: dynamic.base, groups: groups, group_of: groupOf))

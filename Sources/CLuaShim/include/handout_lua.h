@@ -146,6 +146,8 @@ typedef struct handout_class {
     uint32_t line, last_line;
     uint32_t variant;  /* from 0: several functions share these lines */
     uint32_t upvalues; /* number of captured variables, _ENV included */
+    uint32_t code_length;
+    uint64_t code;     /* position of its compiled form in the plan's `code` */
 } handout_class;
 
 /* A pool entry is one word: the kind in the top 8 bits; below it 56 bits of payload: the position of its bytes in
@@ -210,6 +212,8 @@ typedef struct handout_plan {
     uint32_t option_set_count;
     handout_class *class_list;
     uint32_t class_count;
+    uint8_t *code;         /* compiled forms of the classes: for states of this process only, never to be sent */
+    uint64_t code_length;
     char **class_names;    /* by class: names of its captured variables, each ended by a NUL */
     uint64_t *pool;
     uint32_t pool_count;
@@ -282,6 +286,7 @@ typedef struct handout_tables {
     const uint8_t *kinds;
     const handout_class *class_list;
     uint32_t class_count;
+    const uint8_t *code;                 /* NULL: states find the classes by running the script (template mode) */
     const uint64_t *pool;
     uint32_t pool_count;
     const uint8_t *pool_bytes;
