@@ -49,5 +49,20 @@ let package = Package(
         .executableTarget(name: "handout-lua", dependencies: ["HandoutCommands"], swiftSettings: settings),
         .target(
             name: "HandoutTesting", dependencies: ["HandoutCore", "HandoutScheduler"], swiftSettings: settings),
+        .testTarget(name: "HandoutCoreTests", dependencies: ["HandoutCore"], swiftSettings: settings),
+        .testTarget(
+            name: "HandoutSchedulerTests", dependencies: ["HandoutCore", "HandoutScheduler", "HandoutTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "HandoutPlanTests", dependencies: ["HandoutPlan", "HandoutCore", "LuaRuntime"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "HandoutWorkerTests",
+            dependencies: [
+                "Handout", "HandoutWorker", "HandoutPlan", "HandoutCore", "LuaRuntime", "HandoutScheduler",
+                "HandoutExecutor",
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["handout-lua", "HandoutCore"], swiftSettings: settings),
     ]
 )

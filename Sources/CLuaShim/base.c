@@ -87,7 +87,7 @@ static int base_print(lua_State *L) {
     luaL_pushresult(&line);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
-    if (state->template_mode) return 0; /* it was printed when the plan was made */
+    if (state->template_mode && state->planning) return 0; /* it was printed when the plan was made */
     if (!state->planning) {
         handout_task_log(state, 1, text, length);
     } else if (state->host != NULL && state->host->log != NULL) {

@@ -158,6 +158,7 @@ static handout_raised *push_raised(lua_State *L) {
 }
 
 static int call_fail(lua_State *L) {
+    inside(L, "handout.fail");
     luaL_checkstring(L, 1);
     push_raised(L)->never_retry = 1;
     return lua_error(L);
@@ -187,6 +188,7 @@ static void read_retry_options(lua_State *L, handout_raised *raised) {
 }
 
 static int call_retry(lua_State *L) {
+    inside(L, "handout.retry");
     luaL_checkstring(L, 1);
     lua_settop(L, 2);
     handout_raised *raised = push_raised(L);

@@ -191,7 +191,7 @@ static struct {
 } watchdog = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .wake = PTHREAD_COND_INITIALIZER,
-    .grace = 1000000000u,
+    .grace = 500000000u,
     .signal = SIGURG,
 };
 

@@ -55,7 +55,10 @@ const char *handout_nearest(const char *word, size_t length, const char *const *
     const char *best = NULL;
     int best_distance = length < 4 ? 2 : 3;
     for (; *names; names++) {
-        int d = distance(word, length, *names, strlen(*names));
+        size_t n = strlen(*names);
+        int d = distance(word, length, *names, n);
+        /* `retry` for `retries`: a common beginning is near, whatever follows. */
+        if (length >= 4 && n >= 4 && memcmp(word, *names, 4) == 0 && d > 2) d = 2;
         if (d < best_distance) best = *names, best_distance = d;
     }
     return best;

@@ -156,15 +156,22 @@ static uint32_t here(lua_State *L) {
 }
 
 /* Encodes default, type and choices as one value: what must be the same in every call for the name. */
-static void encode_declaration(lua_State *L, handout_buffer *to, int value, kind type) {
+static void encode_declaration(lua_State *L, handout_buffer *to, const char *name, int value, kind type) {
     handout_codec *codec = &handout_of(L)->codec;
-    codec->out.length = 0;
-    lua_pushinteger(L, type);
-    handout_encode(L, codec, -1, "type", "");
+    uint8_t kind_byte = (uint8_t)type;
+    char who[300];
+    snprintf(who, sizeof who, "parameter '%.200s'", name);
+    lua_pushvalue(L, value);
+    int plain = handout_encode_or_refuse(L, handout_recorder_of(L), "parameter", who, "default", "cannot be a parameter");
     lua_pop(L, 1);
-    handout_encode(L, codec, value, "default", "cannot be a parameter");
+    if (!plain) {
+        codec->out.length = 0;
+        lua_pushnil(L);
+        lua_replace(L, value);
+    }
     to->length = 0;
-    if (handout_buffer_append(to, codec->out.data, codec->out.length)) luaL_error(L, "not enough memory");
+    if (handout_buffer_append(to, &kind_byte, 1) || handout_buffer_append(to, codec->out.data, codec->out.length))
+        luaL_error(L, "not enough memory");
 }
 
 static int one_of_choices(lua_State *L, int choices, int value) {
@@ -249,6 +256,7 @@ static void remember(lua_State *L, handout_recorder *recorder, const char *name,
 int handout_module_param(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
     const char *name;
+    handout_only_planning(L, "handout.param");
     kind asked = read_arguments(L, recorder, &name), element;
     int has_default = !lua_isnil(L, 2);
     const char *wrong = handout_check_id(name, strlen(name));
@@ -264,7 +272,7 @@ int handout_module_param(lua_State *L) {
         handout_refuse(L, recorder, "parameter", "parameter '%s': default: expected %s, got %s", name, articles[asked], what);
     }
     first_element_kind(L, 2, &element);
-    encode_declaration(L, &recorder->declaration, 2, type);
+    encode_declaration(L, &recorder->declaration, name, 2, type);
     handout_plan_parameter *before = known(recorder, name);
     if (before) {
         if (before->declaration.length != recorder->declaration.length ||

@@ -1,5 +1,6 @@
 /* `handout` while a script is planned: graphs, tasks, handles, require; and the run of the script itself. */
 #include "plan.h"
+#include "sandbox.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static graph_object *self(lua_State *L, const char *method) {
         handout_describe(L, 1, what, sizeof what);
         luaL_error(L, "%s: expected a graph before the colon (g:%s), got %s", method, method, what);
     }
+    if (handout_of(L)->task && !handout_of(L)->planning) luaL_error(L, "g:%s is only there while planning, not in a task", method);
     return graph;
 }
 
@@ -243,10 +245,10 @@ static void add_args(lua_State *L, handout_recorder *recorder, uint32_t graph_in
         if (lua_islightuserdata(L, -1)) {
             handout_refuse(L, recorder, "option", "%s: %s: a handle cannot be an argument (pass its value through needs)", who, root);
         } else {
-            codec->out.length = 0;
-            handout_encode(L, codec, -1, root, "cannot be an argument");
-            add_word(L, graph_at(recorder, graph_index),
-                     word(OP_CONSTANT, handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length)));
+            if (handout_encode_or_refuse(L, recorder, "option", who, root, "cannot be an argument"))
+                add_word(L, graph_at(recorder, graph_index),
+                         word(OP_CONSTANT,
+                              handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length)));
         }
         lua_pop(L, 1);
     }
@@ -292,9 +294,7 @@ static void add_over(lua_State *L, handout_recorder *recorder, uint32_t graph_in
         char what[100];
         handout_describe(L, -1, what, sizeof what);
         handout_refuse(L, recorder, "over", "%s: option 'over': expected a list, a keyed table or a handle, got %s", who, what);
-    } else {
-        codec->out.length = 0;
-        handout_encode(L, codec, -1, "over", "cannot be an element");
+    } else if (handout_encode_or_refuse(L, recorder, "over", who, "over", "cannot be an element")) {
         uint32_t *offsets, count;
         int keyed, status = handout_value_elements(codec->out.data, codec->out.length, &offsets, &count, &keyed);
         if (status == 0) free(offsets);
@@ -391,6 +391,7 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     if (lua_gettop(L) >= 4 || (lua_type(L, 3) != LUA_TFUNCTION && call == HANDOUT_CALL_TASK)) function = 4, options = 3;
     if (call != HANDOUT_CALL_TASK) function = 4, options = 3;
     lua_settop(L, 4);
+    handout_count_columns(L, recorder, 64);
     if (graph->count >= MAX_TASKS) return luaL_error(L, "%s: more than 268435456 tasks", method);
     int named = check_id(L, recorder, graph, method, who, sizeof who);
     uint32_t line;
@@ -472,8 +473,9 @@ static int graph_output(lua_State *L) {
                        graph_at(recorder, handout_handle_graph(lua_touserdata(L, 3)))->name, record->name);
     } else {
         handout_plan_output *outputs = (handout_plan_output *)record->outputs.data;
+        char *const *names = (char *const *)recorder->declared.data;
         for (size_t i = 0; i < record->outputs.count; i++)
-            if (outputs[i].name_length == length && memcmp(record->names.data + outputs[i].name_offset, name, length) == 0) {
+            if (outputs[i].name_length == length && memcmp(names[outputs[i].name_offset], name, length) == 0) {
                 handout_refuse(L, recorder, "duplicate", "output %s: the name is taken", shown);
                 return 0;
             }
@@ -532,8 +534,13 @@ static int handle_index(lua_State *L) {
 
 /* ---- The module ---- */
 
+void handout_only_planning(lua_State *L, const char *call) {
+    if (handout_of(L)->task && !handout_of(L)->planning) luaL_error(L, "%s is only there while planning, not in a task", call);
+}
+
 static int module_graph(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
+    handout_only_planning(L, "handout.graph");
     handout_graph_record record = {0};
     record.defaults = (handout_option_set){0};
     memset(&record.defaults, 0, sizeof record.defaults);
@@ -683,6 +690,13 @@ void handout_recorder_open(lua_State *L, handout_recorder *recorder) {
         lua_pushcclosure(L, unavailable, 1);
         lua_setfield(L, -2, later[i]);
     }
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        char name[40];
+        snprintf(name, sizeof name, "handout.%s", f->name);
+        lua_getfield(L, -1, f->name);
+        handout_name_object(L, -1, name);
+        lua_pop(L, 1);
+    }
     handout_add_common(L);
     handout_add_task_calls(L);
     handout_protect(L, "handout");
@@ -714,7 +728,10 @@ void handout_recorder_load(lua_State *L, handout_recorder *recorder, const char 
     handout_source *record = (handout_source *)recorder->sources.data + index;
     record->text = source;
     record->length = length;
-    if (luaL_loadbufferx(L, source, length, chunk_name, "t") != LUA_OK) lua_error(L);
+    if (luaL_loadbufferx(L, source, length, chunk_name, "t") != LUA_OK) {
+        recorder->bad_syntax = 1;
+        lua_error(L);
+    }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_GLOBALS);
     lua_setupvalue(L, -2, 1);
 }
@@ -826,6 +843,7 @@ static int message_handler(lua_State *L) {
     handout_traceback(L, state->traceback, sizeof state->traceback, 1);
     if (lua_type(L, 1) == LUA_TSTRING) return 1;
     char what[200];
+
     handout_describe(L, 1, what, sizeof what);
     if (lua_type(L, 1) == LUA_TTABLE) {
         lua_pushliteral(L, "message");
@@ -835,7 +853,24 @@ static int message_handler(lua_State *L) {
     return 1;
 }
 
-/* An error that ended the script: "file:line: text" is taken apart. */
+int handout_first_place(const char *traceback, char *file, size_t size, uint32_t *line) {
+    for (const char *p = traceback; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+        const char *end = strchr(p, '\n'), *in = strstr(p, ": in ");
+        if (!in || (end && in > end) || *p == '[') continue; /* a C function, or no frame */
+        const char *colon = in;
+        while (colon > p && *colon != ':') colon--;
+        for (colon = in - 1; colon > p && *colon != ':'; colon--) {}
+        unsigned number;
+        if (colon <= p || sscanf(colon + 1, "%u", &number) != 1 || (size_t)(colon - p) >= size) continue;
+        memcpy(file, p, (size_t)(colon - p));
+        file[colon - p] = 0;
+        *line = number;
+        return 1;
+    }
+    return 0;
+}
+
+/* An error that ended the script: "file:line: text" is taken apart; without it the place is where the script was. */
 static void add_script_error(handout_recorder *recorder, const char *code, const char *text, size_t length,
                              const char *chunk_name) {
     handout_plan_error *error = handout_vector_add(&recorder->errors);
@@ -856,6 +891,9 @@ static void add_script_error(handout_recorder *recorder, const char *code, const
             break;
         }
     }
+    char place[300];
+    if (!error->file && handout_first_place(recorder->state->traceback, place, sizeof place, &error->line))
+        error->file = strdup(place);
     if (!error->file) error->file = strdup(chunk_name + 1);
     char shown[1200];
     handout_escape(text, length, 1000, shown, sizeof shown);
@@ -953,19 +991,8 @@ static void add_limit_error(handout_recorder *recorder, handout_state *state, co
         snprintf(text, sizeof text, "planning needed more than %g MiB of memory (--plan-memory sets it)",
                  (double)config->memory / 1048576);
     else snprintf(text, sizeof text, "planning was interrupted");
-    /* The place is the first frame of the traceback: "file:line: in ...". */
-    char place[512];
-    const char *newline = strchr(state->traceback, '\n');
-    size_t n = newline ? (size_t)(newline - state->traceback) : strlen(state->traceback);
-    if (n >= sizeof place) n = sizeof place - 1;
-    memcpy(place, state->traceback, n);
-    place[n] = 0;
-    char *in = strstr(place, ": in ");
-    char whole[900];
-    if (in) *in = 0;
-    snprintf(whole, sizeof whole, "%s%s%s", in ? place : "", in ? ": " : "", text);
-    add_script_error(recorder, ended == HANDOUT_TIMEOUT ? "timeout" : ended == HANDOUT_MEMORY ? "memory" : "cancelled", whole,
-                     strlen(whole), config->chunk_name);
+    add_script_error(recorder, ended == HANDOUT_TIMEOUT ? "timeout" : ended == HANDOUT_MEMORY ? "memory" : "cancelled", text,
+                     strlen(text), config->chunk_name);
 }
 
 handout_plan *handout_plan_run(const handout_plan_config *config) {
@@ -1000,7 +1027,7 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
             size_t length;
             const char *text = lua_tolstring(L, -1, &length);
             plan->ended = HANDOUT_ERROR;
-            add_script_error(recorder, status == LUA_ERRSYNTAX ? "syntax" : "script", text ? text : "error", text ? length : 5,
+            add_script_error(recorder, recorder->bad_syntax ? "syntax" : "script", text ? text : "error", text ? length : 5,
                              config->chunk_name);
         }
     } else {

@@ -73,9 +73,12 @@ typedef struct handout_recorder {
     handout_identity *identities;
     uint32_t identity_capacity, identity_count;
     handout_buffer declaration; /* of the parameter at hand */
+    uint32_t place;            /* line and source that the next refusal is of; 0: the line that runs */
     uint64_t errors_left_out;
     uint32_t returned_graph;
     uint64_t printed;
+    int bad_syntax;            /* the error that ended the script is one of syntax */
+    uint64_t unchecked;        /* bytes of columns since memory was looked at */
     const char *cached_source; /* last source looked up */
     uint32_t cached_source_index;
 
@@ -118,10 +121,19 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
                              uint32_t row);
 /* Reads what the closures still held captured. At the end of the script. */
 void handout_read_held(lua_State *L, handout_recorder *recorder);
+/* Encodes the value at the top to the state's codec. Returns 1; 0 when it is not plain data: that was then refused, as
+ * `WHO: PLACE: reason`. */
+int handout_encode_or_refuse(lua_State *L, handout_recorder *recorder, const char *code, const char *who, const char *root,
+                             const char *verb);
 /* Adds an encoded value to the pool. Raises on memory. */
 uint32_t handout_pool_add(lua_State *L, handout_recorder *recorder, unsigned kind, const void *bytes, size_t length);
 /* Template mode: looks at the function at `index`; 1 when the wanted class is now there. */
 int handout_see_template(lua_State *L, handout_recorder *recorder, int index);
+
+/* The first place "file:line" of Lua code in a traceback. Returns 1 when there is one. */
+int handout_first_place(const char *traceback, char *file, size_t size, uint32_t *line);
+/* Counts bytes that go to columns; above the limit of planning the script is left. */
+void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t bytes);
 
 /* options.c */
 typedef struct handout_parsed {
@@ -135,6 +147,9 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set);
 /* The nearest of `names` (NULL-terminated) to `word`, or NULL when none is near. */
 const char *handout_nearest(const char *word, size_t length, const char *const *names);
+
+/* Raises inside a task. */
+void handout_only_planning(lua_State *L, const char *call);
 
 /* parameters.c */
 int handout_module_param(lua_State *L);

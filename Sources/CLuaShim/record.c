@@ -51,14 +51,21 @@ void handout_refuse(lua_State *L, handout_recorder *recorder, const char *code, 
     handout_plan_error *error = handout_vector_add(&recorder->errors);
     if (!error) exhausted(L);
     *error = (handout_plan_error){.code = code, .message = strdup(message)};
+    if (recorder->place) { /* said of what was declared before */
+        error->file = strdup(((handout_source *)recorder->sources.data)[recorder->place >> 24].name + 1);
+        error->line = recorder->place & 0xFFFFFF;
+        return;
+    }
     lua_Debug ar;
     for (int level = 1; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.currentline <= 0) continue;
         error->file = strdup(ar.source[0] == '@' || ar.source[0] == '=' ? ar.source + 1 : ar.short_src);
         error->line = (uint32_t)ar.currentline;
-        break;
+        return;
     }
+    /* Of the script as a whole. */
+    if (recorder->sources.count) error->file = strdup(((handout_source *)recorder->sources.data)[0].name + 1);
 }
 
 /* ---- Sources and classes ---- */
@@ -280,6 +287,20 @@ static void identity_release(handout_recorder *recorder, const void *id) {
 
 static uint64_t pool_word(unsigned kind, uint64_t payload) { return (uint64_t)kind << 56 | (payload & 0xFFFFFFFFFFFFFFu); }
 
+void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t bytes) {
+    enum { STEP = 1 << 20 };
+    handout_state *state = handout_of(L);
+    recorder->unchecked += bytes;
+    if (recorder->unchecked < STEP || recorder->tables) return;
+    recorder->unchecked = 0;
+    size_t total = recorder->pool.count * sizeof(uint64_t) + recorder->pool_bytes.count;
+    for (size_t i = 0; i < recorder->graphs.count; i++) {
+        const handout_graph_record *graph = (handout_graph_record *)recorder->graphs.data + i;
+        total += graph->count * 29 + graph->names.count + 4 * (graph->references.count + graph->captures.count) + 8 * graph->id_capacity;
+    }
+    if (state->limit && total + state->used > state->limit) exhausted(L);
+}
+
 static uint32_t pool_reserve(lua_State *L, handout_recorder *recorder) {
     uint64_t *entry = handout_vector_add(&recorder->pool);
     if (!entry || recorder->pool.count >= 1u << 28) exhausted(L);
@@ -289,6 +310,7 @@ static uint32_t pool_reserve(lua_State *L, handout_recorder *recorder) {
 
 static void pool_set(lua_State *L, handout_recorder *recorder, uint32_t index, unsigned kind, const void *bytes,
                      size_t length) {
+    handout_count_columns(L, recorder, length);
     uint64_t position = recorder->pool_bytes.count;
     void *to = handout_vector_add_many(&recorder->pool_bytes, length);
     if (!to && length) exhausted(L);
@@ -328,13 +350,14 @@ typedef struct met_function {
 
 static void read_value(lua_State *L, reading *reading, uint32_t pool, const char *variable);
 
-/* The id of the task whose captured variables are read. */
+/* The id of the task whose captured variables are read; the next refusal is of its place. */
 static const char *task_name(const reading *reading, char *name, size_t size) {
     const handout_graph_record *graph = (handout_graph_record *)reading->recorder->graphs.data + reading->graph;
     const uint32_t *offsets = (const uint32_t *)graph->name_offsets.data;
     size_t start = offsets[reading->row];
     size_t end = reading->row + 1 < graph->name_offsets.count ? offsets[reading->row + 1] : graph->names.count;
     handout_escape(graph->names.data + start, end - start, 200, name, size);
+    reading->recorder->place = ((const uint32_t *)graph->lines.data)[reading->row];
     return name;
 }
 
@@ -343,6 +366,7 @@ static void refuse_capture(lua_State *L, reading *reading, const char *variable,
     handout_escape(variable, strlen(variable), 60, name, sizeof name);
     handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable '%s': %s",
                    task_name(reading, task, sizeof task), name, what);
+    reading->recorder->place = 0;
 }
 
 /* The pool index for a captured variable of a captured function: one a variable, wherever it is met. */
@@ -413,27 +437,44 @@ static int is_globals(lua_State *L) {
     return same;
 }
 
-/* Encodes plain data at the top; a refusal names the variable. */
-static int encode_capture(lua_State *L) {
+static int encode_protected(lua_State *L) {
     handout_codec *codec = &handout_of(L)->codec;
     codec->out.length = 0;
-    handout_encode(L, codec, 1, lua_tostring(L, 2), "cannot be captured by a task");
+    handout_encode(L, codec, 1, lua_touserdata(L, 2), lua_touserdata(L, 3));
+    return 0;
+}
+
+/* Encodes the value at the top; NULL, or what is wrong with it: a string at the top. */
+static const char *encode_top(lua_State *L, const char *root, const char *verb) {
+    lua_pushcfunction(L, encode_protected);
+    lua_pushvalue(L, -2);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)root);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)verb);
+    if (lua_pcall(L, 3, 0, 0) == LUA_OK) return NULL;
+    const char *message = lua_tostring(L, -1);
+    return message ? message : "too large";
+}
+
+int handout_encode_or_refuse(lua_State *L, handout_recorder *recorder, const char *code, const char *who, const char *root,
+                             const char *verb) {
+    const char *wrong = encode_top(L, root, verb);
+    if (!wrong) return 1;
+    handout_refuse(L, recorder, code, "%s: %s", who, wrong);
+    lua_pop(L, 1);
     return 0;
 }
 
 static void read_data(lua_State *L, reading *reading, uint32_t pool, const char *variable) {
     handout_state *state = handout_of(L);
-    lua_pushcfunction(L, encode_capture);
-    lua_pushvalue(L, -2);
-    lua_pushstring(L, variable);
-    if (lua_pcall(L, 2, 0, 0) == LUA_OK) {
+    const char *message = encode_top(L, variable, "cannot be captured by a task");
+    if (!message) {
         pool_set(L, reading->recorder, pool, HANDOUT_POOL_DATA, state->codec.out.data, state->codec.out.length);
         return;
     }
-    const char *message = lua_tostring(L, -1);
     char task[256];
-    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable %s",
-                   task_name(reading, task, sizeof task), message ? message : "too large");
+    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable '%s': %s",
+                   task_name(reading, task, sizeof task), variable, message);
+    reading->recorder->place = 0;
     lua_pop(L, 1);
     pool_set(L, reading->recorder, pool, HANDOUT_POOL_DATA, "\xc0", 1);
 }

@@ -365,11 +365,8 @@ static void complete_left(handout_runner *runner, int reason) {
         snprintf(text, sizeof text, "timeout of %g s reached", (double)runner->item->timeout / 1e9);
     else snprintf(text, sizeof text, "%s", state->message);
     keep_message(runner, text, strlen(text));
-    int line = 0, used = 0;
-    if (sscanf(state->traceback, "%299[^:\n]:%d: %n", runner->file_text, &line, &used) == 2 && line > 0) {
+    if (handout_first_place(state->traceback, runner->file_text, sizeof runner->file_text, &runner->line))
         runner->file = runner->file_text;
-        runner->line = (uint32_t)line;
-    }
     complete(runner, reason);
 }
 

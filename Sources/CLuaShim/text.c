@@ -100,6 +100,7 @@ void handout_describe(lua_State *L, int index, char *text, size_t size) {
     }
     case LUA_TNUMBER:
         if (lua_isinteger(L, index)) snprintf(text, size, LUA_INTEGER_FMT, lua_tointeger(L, index));
+        else if (isnan(lua_tonumber(L, index))) snprintf(text, size, "nan"); /* the sign says nothing */
         else snprintf(text, size, "%.14g", lua_tonumber(L, index));
         break;
     case LUA_TBOOLEAN:

@@ -34,10 +34,21 @@ package struct RunFailure: Sendable {
     package var report: FailureReport
 }
 
+/// An output of a run.
+package struct RunOutput: Sendable {
+    package var name: String
+    /// Nil: absent.
+    package var value: EncodedValue?
+    /// The task whose value it is, and where that was declared.
+    package var task: String
+    package var file: String?
+    package var line: Int
+}
+
 /// What came of a run.
 package struct RunOutcome: Sendable {
     /// By name, in bytewise order; nil: absent.
-    package var outputs: [(name: String, value: EncodedValue?)]
+    package var outputs: [RunOutput]
     package var failures: [RunFailure]
     package var counts: Counts
     package var seconds: Double
@@ -134,7 +145,12 @@ package final class LocalRun: Sendable {
 
     private func outcome(_ snapshot: RunSnapshot, seconds: Double) -> RunOutcome {
         let failures = coordinator.allFailures.map { RunFailure(name: name(of: $0.task), report: $0) }
-        let values = outputs.map { (name: $0.name, value: tables.value(of: $0.task)) }
+        let values = outputs.map { output in
+            let place = plan.place(of: tables.declaredRow(of: output.task))
+            return RunOutput(
+                name: output.name, value: tables.value(of: output.task), task: name(of: output.task), file: place.file,
+                line: place.line)
+        }
         return RunOutcome(
             outputs: values, failures: failures, counts: snapshot.counts, seconds: seconds,
             isAbandoned: snapshot.isAbandoned, isCancelled: failures.isEmpty && snapshot.counts.skipped > 0)

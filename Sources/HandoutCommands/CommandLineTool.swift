@@ -4,6 +4,8 @@ import Glibc
 /// The program's entry: parses the arguments and turns what comes of the command into an exit status.
 public enum CommandLineTool {
     public static func main() {
+        // A reader that went away is an error to report, not a reason to die with attempts running.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try HandoutLua.parseAsRoot()
             try command.run()

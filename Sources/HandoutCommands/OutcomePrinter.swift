@@ -4,77 +4,75 @@ import HandoutScheduler
 import LuaRuntime
 
 /// What `run` prints on standard output.
+///
+/// An output that has no JSON form (two keys with the same text) is a failure of its task, of kind `result`.
 struct OutcomePrinter {
     private let outcome: RunOutcome
     private let run: String
+    private var outputs: [(name: String, json: [UInt8])] = []
+    private var failures: [String]
+    /// Outputs without a JSON form, in words.
+    private(set) var problems: [String] = []
 
     init(_ outcome: RunOutcome, run: String) {
         self.outcome = outcome
         self.run = run
+        failures = outcome.failures.map { failure in
+            let report = failure.report
+            return OutcomePrinter.failureJSON(
+                failure.name, Int(report.attempt), "\(report.ended)", report.message, report.file, report.line,
+                report.worker)
+        }
+        for output in outcome.outputs { add(output) }
+    }
+
+    var ok: Bool { outcome.ok && problems.isEmpty }
+
+    private mutating func add(_ output: RunOutput) {
+        let null = Array("null".utf8)
+        guard let value = output.value else { return outputs.append((output.name, null)) }
+        do { outputs.append((output.name, try value.json())) } catch {
+            outputs.append((output.name, null))
+            let place = output.file.map { "\($0):\(output.line): " } ?? ""
+            problems.append(TextEscape.shown("\(place)task '\(output.task)' failed (result): \(error.message)"))
+            failures.append(
+                OutcomePrinter.failureJSON(output.task, 1, "result", error.message, output.file, output.line, "local"))
+        }
     }
 
     /// `{output name: value}`, an output a line; absent ones are null.
-    var outputsObject: Result<[UInt8], CommandFailure> {
+    var outputsObject: [UInt8] {
         var bytes = Array("{".utf8)
-        for (index, output) in outcome.outputs.enumerated() {
+        for (index, output) in outputs.enumerated() {
             bytes += Array((index == 0 ? "\n  " : ",\n  ").utf8)
             TextEscape.appendJSON(Array(output.name.utf8), to: &bytes)
-            bytes += Array(": ".utf8)
-            switch json(output) {
-            case .success(let value): bytes += value
-            case .failure(let failure): return .failure(failure)
-            }
+            bytes += Array(": ".utf8) + output.json
         }
-        bytes += Array((outcome.outputs.isEmpty ? "}\n" : "\n}\n").utf8)
-        return .success(bytes)
-    }
-
-    private func json(_ output: (name: String, value: EncodedValue?)) -> Result<[UInt8], CommandFailure> {
-        guard let value = output.value else { return .success(Array("null".utf8)) }
-        do { return .success(try value.json()) } catch {
-            let name = TextEscape.shown(output.name)
-            return .failure(CommandFailure(.failed, "output '\(name)': result: \(TextEscape.shown(error.message))"))
-        }
+        return bytes + Array((outputs.isEmpty ? "}\n" : "\n}\n").utf8)
     }
 
     /// The object of `run --json` (design contract: keys and their meaning are relied on).
     var wholeObject: [UInt8] {
-        var failures = outcome.failures.map { failure in
-            let report = failure.report
-            return failureJSON(
-                failure.name, "\(report.attempt)", "\(report.ended)", report.message, report.file, report.line,
-                report.worker)
-        }
-        var outputs: [UInt8] = []
-        for output in outcome.outputs {
-            outputs += outputs.isEmpty ? [] : Array(",".utf8)
-            TextEscape.appendJSON(Array(output.name.utf8), to: &outputs)
-            outputs += Array(":".utf8)
-            switch json(output) {
-            case .success(let value): outputs += value
-            case .failure(let failure):
-                outputs += Array("null".utf8)
-                failures.append(failureJSON(output.name, "1", "result", failure.message, nil, nil, "local"))
-            }
+        var bytes = Array("{\"ok\":\(ok),\"run\":\(TextEscape.json(run)),\"outputs\":{".utf8)
+        for (index, output) in outputs.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            TextEscape.appendJSON(Array(output.name.utf8), to: &bytes)
+            bytes += Array(":".utf8) + output.json
         }
         let counts = outcome.counts
-        let head =
-            "{\"ok\":\(outcome.ok && failures.isEmpty),\"run\":\(TextEscape.json(run)),\"outputs\":{"
         let tail =
-            "},\"failures\":[\(failures.joined(separator: ","))],\"tasks\":{\"done\":\(counts.done),"
-            + "\"failed\":\(counts.failed),\"skipped\":\(counts.skipped),\"cached\":0},"
-            + "\"seconds\":\(rounded(outcome.seconds))}\n"
-        return Array(head.utf8) + outputs + Array(tail.utf8)
+            "},\"failures\":[\(failures.joined(separator: ","))],\"tasks\":{\"done\":\(counts.done - problems.count),"
+            + "\"failed\":\(counts.failed + problems.count),\"skipped\":\(counts.skipped),\"cached\":0},"
+            + "\"seconds\":\((outcome.seconds * 1_000_000).rounded() / 1_000_000)}\n"
+        return bytes + Array(tail.utf8)
     }
 
-    private func failureJSON(
-        _ task: String, _ attempt: String, _ kind: String, _ message: String, _ file: String?, _ line: Int?,
+    private static func failureJSON(
+        _ task: String, _ attempt: Int, _ kind: String, _ message: String, _ file: String?, _ line: Int?,
         _ worker: String
     ) -> String {
         "{\"task\":\(TextEscape.json(task)),\"attempt\":\(attempt),\"kind\":\"\(kind)\","
             + "\"message\":\(TextEscape.json(message)),\"file\":\(file.map { TextEscape.json($0) } ?? "null"),"
             + "\"line\":\(line.map { String($0) } ?? "null"),\"worker\":\(TextEscape.json(worker))}"
     }
-
-    private func rounded(_ seconds: Double) -> String { String((seconds * 1_000_000).rounded() / 1_000_000) }
 }

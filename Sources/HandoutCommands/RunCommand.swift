@@ -104,17 +104,13 @@ struct RunCommand: ParsableCommand {
     private func report(_ outcome: RunOutcome, _ run: LocalRun) throws {
         let printer = OutcomePrinter(outcome, run: run.id)
         let interrupted = handout_interrupts() > 0
-        let printed: Result<[UInt8], CommandFailure>
-        if json { printed = .success(printer.wholeObject) }
-        else { printed = printer.outputsObject }
-        var status: ExitStatus = outcome.ok ? .success : .failed
+        for problem in printer.problems { Terminal.standard.line(problem) }
+        var status: ExitStatus = printer.ok ? .success : .failed
         if interrupted && !outcome.ok { status = .interrupted }
-        switch printed {
-        case .success(let bytes):
-            if json || outcome.ok || keepGoing && !interrupted { try StandardOutput.write(bytes) }
-        case .failure(let failure):
-            Terminal.standard.line(failure.message)
-            status = .failed
+        if json {
+            try StandardOutput.write(printer.wholeObject)
+        } else if outcome.ok && printer.ok || keepGoing && !interrupted {
+            try StandardOutput.write(printer.outputsObject)
         }
         if outcome.isAbandoned {
             // A thread is still in code that cannot be stopped: nothing of it is waited for.

@@ -93,5 +93,13 @@ package protocol WorkerLink: AnyObject, Sendable {
 /// A map or reduce cannot run over the value it was given.
 package struct ExpansionError: Error, Sendable {
     package var message: String
-    package init(message: String) { self.message = message }
+    /// Where the map or reduce was declared.
+    package var file: String?
+    package var line: Int?
+
+    package init(message: String, file: String? = nil, line: Int? = nil) {
+        self.message = message
+        self.file = file
+        self.line = line
+    }
 }

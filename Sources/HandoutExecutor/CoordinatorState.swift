@@ -107,7 +107,8 @@ struct CoordinatorState: ~Copyable {
         case .success(let elements): core.expanded(task, elements: elements, now: now, into: &output)
         case .failure(let error):
             pending[key(task, 0)] = FailureReport(
-                task: task, attempt: 0, ended: .result, message: error.message, worker: worker)
+                task: task, attempt: 1, ended: .result, message: error.message, file: error.file, line: error.line,
+                worker: worker)
             core.expansionFailed(task, now: now, into: &output)
         }
         perform()

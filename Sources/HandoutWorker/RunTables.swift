@@ -156,7 +156,9 @@ package final class RunTables: @unchecked Sendable {
     private func notElements(_ what: String, _ source: Reference?, _ task: TaskID) -> ExpansionError {
         let graph = plan.graph
         let from = source.map { " of task '\(graph.name(TaskID($0.payload)))'" } ?? ""
-        return ExpansionError(message: "over: expected a list or a keyed table, got \(what)\(from)")
+        let place = plan.place(of: task)
+        return ExpansionError(
+            message: "over: expected a list or a keyed table, got \(what)\(from)", file: place.file, line: place.line)
     }
 
     /// Notes the rows that were appended for a map or reduce which was counted.

@@ -122,7 +122,7 @@ void handout_thread_join(pthread_t thread);
 /* The deadline signal, SIGURG by default; 0: no signal is used and deadlines only hold at calls of our own functions.
  * Before the first thread. */
 void handout_use_signal(int signal_number);
-/* Time after a deadline, in ns, after which a thread that is still in C code is marked `stuck`. Default 1 s. */
+/* Time after a deadline, in ns, after which a thread that is still in C code is marked `stuck`. Default 0.5 s. */
 void handout_set_grace(uint64_t nanoseconds);
 /* Ticks of the watchdog so far: 0 while nothing had a deadline. For tests. */
 uint64_t handout_watchdog_ticks(void);
