@@ -1,12 +1,9 @@
 /* The arguments of a task, pushed straight from the results of other tasks. */
+#include "graph.h"
 #include "task.h"
 #include <stdlib.h>
 
-enum { NONE = 0xFFFFFFFFu, INPUTS_ARE_TASKS = 0x80000000u };
-enum { OP_TASK = 0, OP_LIST, OP_KEYED, OP_KEY, OP_CONSTANT, OP_OVER, OP_OVER_LITERAL, OP_AFTER };
-
-static inline uint32_t operation(uint32_t word) { return word >> 28; }
-static inline uint32_t payload(uint32_t word) { return word & 0x0FFFFFFF; }
+#define INPUTS_ARE_TASKS 0x80000000u
 
 static void push_pool(lua_State *L, const handout_tables *tables, uint32_t index) {
     uint64_t entry = tables->pool[index];
@@ -16,7 +13,7 @@ static void push_pool(lua_State *L, const handout_tables *tables, uint32_t index
 }
 
 static const handout_group *key_source(const handout_tables *tables, const handout_group *group) {
-    while (group->key_group != NONE) group = &tables->groups[group->key_group];
+    while (group->key_group != HANDOUT_NONE) group = &tables->groups[group->key_group];
     return group;
 }
 
@@ -79,15 +76,15 @@ static void push_task(lua_State *L, const handout_tables *tables, uint32_t task)
 
 /* Pushes one argument and returns the word after it. */
 static const uint32_t *push_argument(lua_State *L, const handout_tables *tables, const uint32_t *words) {
-    uint32_t word = *words++, n = payload(word);
-    switch (operation(word)) {
-    case OP_TASK:
+    uint32_t word = *words++, n = handout_payload(word);
+    switch (handout_operation(word)) {
+    case HANDOUT_OP_TASK:
         push_task(L, tables, n);
         return words;
-    case OP_CONSTANT:
+    case HANDOUT_OP_CONSTANT:
         push_pool(L, tables, n);
         return words;
-    case OP_LIST:
+    case HANDOUT_OP_LIST:
         luaL_checkstack(L, 8, "arguments");
         lua_createtable(L, (int)n, 0);
         for (uint32_t i = 1; i <= n; i++) {
@@ -97,11 +94,11 @@ static const uint32_t *push_argument(lua_State *L, const handout_tables *tables,
             lua_rawseti(L, -2, (lua_Integer)i);
         }
         return words;
-    default: /* OP_KEYED */
+    default: /* HANDOUT_OP_KEYED */
         luaL_checkstack(L, 8, "arguments");
         lua_createtable(L, 0, (int)n);
         for (uint32_t i = 0; i < n; i++) {
-            push_pool(L, tables, payload(*words++));
+            push_pool(L, tables, handout_payload(*words++));
             words = push_argument(L, tables, words);
             lua_rawset(L, -3);
         }
@@ -143,7 +140,7 @@ int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task, 
         const handout_group *group = &tables->groups[tables->group_of[row]];
         push_inputs(L, tables, group, group->root_first, group->root_count);
     }
-    if (words < end && (operation(*words) == OP_OVER || operation(*words) == OP_OVER_LITERAL)) words++;
-    while (words < end && operation(*words) != OP_AFTER) words = push_argument(L, tables, words);
+    if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
+    while (words < end && handout_operation(*words) != HANDOUT_OP_AFTER) words = push_argument(L, tables, words);
     return lua_gettop(L) - top;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = 0xFFFFFFFFu, KEEP_INSTANCES = 64, ALWAYS_COMPARED = 4096, SAMPLE = 16 };
+enum { KEEP_INSTANCES = 64, ALWAYS_COMPARED = 4096, SAMPLE = 16 };
 
 static handout_instance *instance_at(handout_runner *runner, uint32_t index) {
     return (handout_instance *)runner->instances.data + index;
@@ -34,20 +34,20 @@ static int have_class(lua_State *L, handout_runner *runner, uint32_t class) {
 /* Looks through captured functions; `met` holds those on the way. */
 static uint32_t missing_in(lua_State *L, handout_runner *runner, uint32_t pool) {
     const handout_tables *tables = runner->tables;
-    if (handout_pool_kind(tables->pool[pool]) != HANDOUT_POOL_FUNCTION) return NONE;
+    if (handout_pool_kind(tables->pool[pool]) != HANDOUT_POOL_FUNCTION) return HANDOUT_NONE;
     uint32_t *met = (uint32_t *)runner->used.data;
     for (size_t i = 0; i < runner->used.count; i++)
-        if (met[i] == pool) return NONE;
+        if (met[i] == pool) return HANDOUT_NONE;
     uint32_t *added = handout_vector_add(&runner->used);
-    if (!added) return NONE;
+    if (!added) return HANDOUT_NONE;
     *added = pool;
     uint32_t class = function_word(tables, pool, 0);
     if (!have_class(L, runner, class)) return class;
     for (uint32_t u = 0; u < tables->class_list[class].upvalues; u++) {
         uint32_t missing = missing_in(L, runner, function_word(tables, pool, u + 1));
-        if (missing != NONE) return missing;
+        if (missing != HANDOUT_NONE) return missing;
     }
-    return NONE;
+    return HANDOUT_NONE;
 }
 
 uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t row) {
@@ -58,9 +58,9 @@ uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t ro
     const uint32_t *captures = tables->captures + tables->capture_offsets[row];
     for (uint32_t u = 0; u < tables->class_list[class].upvalues; u++) {
         uint32_t missing = missing_in(L, runner, captures[u]);
-        if (missing != NONE) return missing;
+        if (missing != HANDOUT_NONE) return missing;
     }
-    return NONE;
+    return HANDOUT_NONE;
 }
 
 /* ---- Instances ---- */
@@ -94,7 +94,7 @@ static void push_copy(lua_State *L, handout_runner *runner, uint32_t class) {
 static uint32_t new_instance(lua_State *L, handout_runner *runner, int instances, uint32_t class, uint32_t pool) {
     uint32_t n = runner->tables->class_list[class].upvalues;
     push_copy(L, runner, class);
-    if (!runner->tables->code && runner->own[class] == 0 && pool == NONE) { /* the copy is template enough: let the original's captures go */
+    if (!runner->tables->code && runner->own[class] == 0 && pool == HANDOUT_NONE) { /* the copy is template enough: let the original's captures go */
         handout_push_templates(L);
         lua_pushvalue(L, -2);
         lua_rawseti(L, -2, (lua_Integer)class + 1);
@@ -163,16 +163,16 @@ static void use_instance(lua_State *L, handout_runner *runner, uint32_t index) {
 /* An instance that stands for the FUNCTION entry, its variables set. */
 static uint32_t instance_for(lua_State *L, handout_runner *runner, int instances, uint32_t pool) {
     const handout_tables *tables = runner->tables;
-    uint32_t class = function_word(tables, pool, 0), found = NONE;
-    for (uint32_t i = 0; i < runner->instances.count && found == NONE; i++)
+    uint32_t class = function_word(tables, pool, 0), found = HANDOUT_NONE;
+    for (uint32_t i = 0; i < runner->instances.count && found == HANDOUT_NONE; i++)
         if (instance_at(runner, i)->pool == pool) found = i;
-    if (found != NONE && instance_at(runner, found)->epoch == runner->epoch) return found; /* recursion, or used twice */
-    for (uint32_t i = 0; found == NONE && runner->instances.count >= KEEP_INSTANCES && i < runner->instances.count; i++) {
+    if (found != HANDOUT_NONE && instance_at(runner, found)->epoch == runner->epoch) return found; /* recursion, or used twice */
+    for (uint32_t i = 0; found == HANDOUT_NONE && runner->instances.count >= KEEP_INSTANCES && i < runner->instances.count; i++) {
         handout_instance *other = instance_at(runner, i);
-        if (other->class == class && other->pool != NONE && other->epoch != runner->epoch) found = i;
+        if (other->class == class && other->pool != HANDOUT_NONE && other->epoch != runner->epoch) found = i;
     }
     luaL_checkstack(L, 12, "captured functions");
-    if (found == NONE) found = new_instance(L, runner, instances, class, pool);
+    if (found == HANDOUT_NONE) found = new_instance(L, runner, instances, class, pool);
     instance_at(runner, found)->pool = pool;
     use_instance(L, runner, found);
     lua_rawgeti(L, instances, (lua_Integer)found + 1);
@@ -188,7 +188,7 @@ void handout_push_function(lua_State *L, handout_runner *runner, int instances, 
     uint32_t class = tables->classes[row];
     runner->epoch++;
     runner->used.count = 0;
-    if (!runner->own[class]) runner->own[class] = new_instance(L, runner, instances, class, NONE) + 1;
+    if (!runner->own[class]) runner->own[class] = new_instance(L, runner, instances, class, HANDOUT_NONE) + 1;
     uint32_t index = runner->own[class] - 1;
     lua_rawgeti(L, instances, (lua_Integer)index + 1);
     uint32_t n = instance_at(runner, index)->count;
@@ -263,13 +263,13 @@ int handout_captures_changed(lua_State *L, handout_runner *runner, int instances
         lua_rawgeti(L, instances, (lua_Integer)((uint32_t *)runner->used.data)[i] + 1);
         int closure = lua_gettop(L);
         for (uint32_t u = 0; u < instance->count; u++) {
-            if (instance->current[u] == NONE) continue;
+            if (instance->current[u] == HANDOUT_NONE) continue;
             const char *name = lua_getupvalue(L, closure, (int)u + 1);
             if (!unchanged(L, runner, instances, instance, u)) {
                 if (!changed)
                     snprintf(message, size, "the task changed captured variable '%.60s': captured values are constants in a task", name);
                 changed = 1;
-                instance->current[u] = NONE;
+                instance->current[u] = HANDOUT_NONE;
             }
             lua_settop(L, closure);
         }

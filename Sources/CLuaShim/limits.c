@@ -333,8 +333,9 @@ handout_slot *handout_slot_new(void) { return calloc(1, sizeof(handout_slot)); }
 
 void handout_slot_free(handout_slot *slot) { free(slot); }
 
-void handout_slot_lend(handout_slot *slot, uint32_t count) {
+void handout_slot_lend(handout_slot *slot, uint32_t count, uint64_t time) {
     slot->count = count;
+    slot->lent_at = time;
     slot->drained = 0;
     atomic_store_explicit(&slot->done, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->claim, (uint64_t)count << 32, memory_order_release);

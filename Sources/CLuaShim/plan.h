@@ -20,6 +20,11 @@ void *handout_vector_add(handout_vector *vector);
 /* Room for `n` more items. */
 void *handout_vector_add_many(handout_vector *vector, size_t n);
 
+/* Leaves: a column could not grow. Memory of the host, not of the script. */
+static inline _Noreturn void handout_exhausted(lua_State *L) {
+    handout_leave(handout_of(L), HANDOUT_MEMORY, "no memory left for the plan");
+}
+
 typedef struct handout_source {
     char *name;        /* chunk name with its "@" or "=" */
     const char *text;  /* NULL: made by load */

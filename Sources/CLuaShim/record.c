@@ -9,7 +9,6 @@
 char HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
 
 enum { MAX_ERRORS = 100, MAX_CAPTURE_DEPTH = 150 };
-#define NONE 0xFFFFFFFFu
 
 /* ---- Vectors ---- */
 
@@ -30,11 +29,6 @@ void *handout_vector_add_many(handout_vector *vector, size_t n) {
 
 void *handout_vector_add(handout_vector *vector) { return handout_vector_add_many(vector, 1); }
 
-/* A vector could not grow: memory of the host, not of the script. */
-static _Noreturn void exhausted(lua_State *L) {
-    handout_leave(handout_of(L), HANDOUT_MEMORY, "no memory left for the plan");
-}
-
 /* ---- Refusals ---- */
 
 void handout_refuse(lua_State *L, handout_recorder *recorder, const char *code, const char *format, ...) {
@@ -49,7 +43,7 @@ void handout_refuse(lua_State *L, handout_recorder *recorder, const char *code, 
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     handout_plan_error *error = handout_vector_add(&recorder->errors);
-    if (!error) exhausted(L);
+    if (!error) handout_exhausted(L);
     *error = (handout_plan_error){.code = code, .message = strdup(message)};
     if (recorder->place) { /* said of what was declared before */
         error->file = strdup(((handout_source *)recorder->sources.data)[recorder->place >> 24].name + 1);
@@ -66,178 +60,6 @@ void handout_refuse(lua_State *L, handout_recorder *recorder, const char *code, 
     }
     /* Of the script as a whole. */
     if (recorder->sources.count) error->file = strdup(((handout_source *)recorder->sources.data)[0].name + 1);
-}
-
-/* ---- Sources and classes ---- */
-
-uint32_t handout_source_index(handout_recorder *recorder, const char *source) {
-    if (source == recorder->cached_source) return recorder->cached_source_index;
-    handout_source *sources = (handout_source *)recorder->sources.data;
-    uint32_t index = 0;
-    while (index < recorder->sources.count && strcmp(sources[index].name, source) != 0) index++;
-    if (index == recorder->sources.count) {
-        handout_source *added = handout_vector_add(&recorder->sources);
-        if (!added) return 0;
-        *added = (handout_source){.name = strdup(source)};
-    }
-    recorder->cached_source = source;
-    recorder->cached_source_index = index;
-    return index;
-}
-
-/* The last "function" before `line`, when no parenthesis follows it there: its own may stand on the line. */
-static int begins_before(const char *text, const char *line) {
-    for (const char *p = line; p - text >= 8; p--) {
-        if (p < line && *p == '(') return 0;
-        if (memcmp(p - 8, "function", 8) == 0) return 1;
-    }
-    return 0;
-}
-
-/* Whether two functions may begin on that line, which is the line of the parenthesis after the word `function`.
- * Comments and strings count: saying yes too often only costs a dump a closure. */
-static int several_functions_on_line(const handout_source *source, uint32_t line) {
-    if (!source->text || memchr(source->text, '\r', source->length)) return 1;
-    const char *p = source->text, *end = p + source->length;
-    for (uint32_t at = 1; at < line && p < end; at++) {
-        const char *newline = memchr(p, '\n', (size_t)(end - p));
-        if (!newline) return 1;
-        p = newline + 1;
-    }
-    const char *stop = memchr(p, '\n', (size_t)(end - p)), *begin = p;
-    if (!stop) stop = end;
-    int found = 0;
-    while (p < stop && found < 2) {
-        const char *hit = memmem(p, (size_t)(stop - p), "function", 8);
-        if (!hit) break;
-        found++;
-        p = hit + 8;
-    }
-    return found != 1 || begins_before(source->text, begin);
-}
-
-static int write_dump(lua_State *L, const void *bytes, size_t size, void *context) {
-    return handout_buffer_append(context, bytes, size) != 0;
-}
-
-static uint32_t class_hash(uint32_t source, uint32_t line, uint32_t last, uint32_t upvalues) {
-    uint64_t h = ((uint64_t)source << 40 ^ (uint64_t)line << 20 ^ (uint64_t)last << 4 ^ upvalues) * 0x9E3779B97F4A7C15ull;
-    return (uint32_t)(h >> 32);
-}
-
-static void class_table_insert(handout_recorder *recorder, uint32_t class) {
-    handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
-    uint32_t mask = recorder->class_capacity - 1;
-    uint32_t at = class_hash(record->public.source, record->public.line, record->public.last_line,
-                             record->public.upvalues) & mask;
-    while (recorder->class_table[at]) at = (at + 1) & mask;
-    recorder->class_table[at] = class + 1;
-}
-
-static void class_table_grow(lua_State *L, handout_recorder *recorder) {
-    uint32_t capacity = recorder->class_capacity ? recorder->class_capacity * 2 : 64;
-    uint32_t *table = calloc(capacity, sizeof *table);
-    if (!table) exhausted(L);
-    free(recorder->class_table);
-    recorder->class_table = table;
-    recorder->class_capacity = capacity;
-    for (uint32_t i = 0; i < recorder->classes.count; i++) class_table_insert(recorder, i);
-}
-
-/* Writes the function at `index` to the scratch buffer, with its debug information: names of captured variables tell
- * two functions on one line apart as well. */
-static void dump(lua_State *L, int index) {
-    handout_buffer *scratch = &handout_of(L)->scratch;
-    scratch->length = 0;
-    lua_pushvalue(L, index);
-    if (lua_dump(L, write_dump, scratch, 0)) exhausted(L);
-    lua_pop(L, 1);
-}
-
-static int same_dump(const handout_class_record *record, const handout_buffer *dumped) {
-    return record->dump_length == dumped->length && memcmp(record->dump, dumped->data, dumped->length) == 0;
-}
-
-/* The names of the captured variables of the function at `index`, each ended by a NUL. */
-static char *captured_names(lua_State *L, int index) {
-    handout_buffer names = {0};
-    const char *name;
-    for (int u = 1; (name = lua_getupvalue(L, index, u)); u++) {
-        lua_pop(L, 1);
-        if (handout_buffer_append(&names, name, strlen(name) + 1)) exhausted(L);
-    }
-    if (handout_buffer_append(&names, "", 1)) exhausted(L);
-    return (char *)names.data;
-}
-
-/* Keeps the compiled form: this process has compiled it, and only states of this process load it. */
-static void keep_code(lua_State *L, handout_recorder *recorder, handout_class_record *record, int index) {
-    handout_buffer *scratch = &handout_of(L)->scratch;
-    dump(L, index);
-    record->public.code = recorder->code.count;
-    record->public.code_length = (uint32_t)scratch->length;
-    void *to = handout_vector_add_many(&recorder->code, scratch->length);
-    if (!to) exhausted(L);
-    memcpy(to, scratch->data, scratch->length);
-}
-
-static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_Debug *ar, int index, uint32_t source,
-                          int ambiguous, uint32_t variant) {
-    if ((recorder->classes.count + 1) * 2 > recorder->class_capacity) class_table_grow(L, recorder);
-    handout_class_record *record = handout_vector_add(&recorder->classes);
-    if (!record) exhausted(L);
-    uint32_t class = (uint32_t)(recorder->classes.count - 1);
-    *record = (handout_class_record){
-        .public = {.source = source, .line = (uint32_t)ar->linedefined, .last_line = (uint32_t)ar->lastlinedefined,
-                   .variant = variant, .upvalues = ar->nups},
-        .source = ar->source,
-        .ambiguous = ambiguous,
-        .names = captured_names(L, index),
-        .ids = calloc(ar->nups + 1u, sizeof(void *)),
-        .pools = calloc(ar->nups + 1u, sizeof(uint32_t)),
-    };
-    if (!record->ids || !record->pools) exhausted(L);
-    if (!recorder->tables) keep_code(L, recorder, record, index);
-    if (ambiguous) {
-        handout_buffer *scratch = &handout_of(L)->scratch;
-        record->dump = malloc(scratch->length);
-        if (!record->dump) exhausted(L);
-        memcpy(record->dump, scratch->data, scratch->length);
-        record->dump_length = scratch->length;
-    }
-    class_table_insert(recorder, class);
-    return class;
-}
-
-uint32_t handout_class_of(lua_State *L, handout_recorder *recorder, int index) {
-    lua_Debug ar;
-    index = lua_absindex(L, index);
-    lua_pushvalue(L, index);
-    lua_getinfo(L, ">Su", &ar);
-    uint32_t source = handout_source_index(recorder, ar.source), variant = 0;
-    int ambiguous = -1;
-    if (recorder->class_capacity) {
-        uint32_t mask = recorder->class_capacity - 1;
-        uint32_t at = class_hash(source, (uint32_t)ar.linedefined, (uint32_t)ar.lastlinedefined, ar.nups) & mask;
-        for (; recorder->class_table[at]; at = (at + 1) & mask) {
-            uint32_t class = recorder->class_table[at] - 1;
-            handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
-            if (record->public.source != source || record->public.line != (uint32_t)ar.linedefined ||
-                record->public.last_line != (uint32_t)ar.lastlinedefined || record->public.upvalues != ar.nups)
-                continue;
-            if (!record->ambiguous) return class;
-            if (ambiguous < 0) dump(L, index);
-            ambiguous = 1;
-            if (same_dump(record, &handout_of(L)->scratch)) return class;
-            variant++;
-        }
-    }
-    if (ambiguous < 0) {
-        handout_source *sources = (handout_source *)recorder->sources.data;
-        ambiguous = several_functions_on_line(&sources[source], (uint32_t)ar.linedefined);
-        if (ambiguous) dump(L, index);
-    }
-    return add_class(L, recorder, &ar, index, source, ambiguous, variant);
 }
 
 /* ---- Identities of captured variables ---- */
@@ -261,7 +83,7 @@ static void identity_add(lua_State *L, handout_recorder *recorder, const void *i
         handout_identity *old = recorder->identities;
         recorder->identity_capacity = old_capacity ? old_capacity * 2 : 64;
         recorder->identities = calloc(recorder->identity_capacity, sizeof *recorder->identities);
-        if (!recorder->identities) exhausted(L);
+        if (!recorder->identities) handout_exhausted(L);
         for (uint32_t i = 0; i < old_capacity; i++)
             if (old[i].id) recorder->identities[identity_slot(recorder, old[i].id)] = old[i];
         free(old);
@@ -298,12 +120,12 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
         const handout_graph_record *graph = (handout_graph_record *)recorder->graphs.data + i;
         total += graph->count * 29 + graph->names.count + 4 * (graph->references.count + graph->captures.count) + 8 * graph->id_capacity;
     }
-    if (state->limit && total + state->used > state->limit) exhausted(L);
+    if (state->limit && total + state->used > state->limit) handout_exhausted(L);
 }
 
 static uint32_t pool_reserve(lua_State *L, handout_recorder *recorder) {
     uint64_t *entry = handout_vector_add(&recorder->pool);
-    if (!entry || recorder->pool.count >= 1u << 28) exhausted(L);
+    if (!entry || recorder->pool.count >= 1u << 28) handout_exhausted(L);
     *entry = pool_word(HANDOUT_POOL_PENDING, 0);
     return (uint32_t)(recorder->pool.count - 1);
 }
@@ -313,7 +135,7 @@ static void pool_set(lua_State *L, handout_recorder *recorder, uint32_t index, u
     handout_count_columns(L, recorder, length);
     uint64_t position = recorder->pool_bytes.count;
     void *to = handout_vector_add_many(&recorder->pool_bytes, length);
-    if (!to && length) exhausted(L);
+    if (!to && length) handout_exhausted(L);
     if (length) memcpy(to, bytes, length);
     ((uint64_t *)recorder->pool.data)[index] = pool_word(kind, position);
 }
@@ -392,7 +214,7 @@ static void read_function(lua_State *L, reading *reading, uint32_t pool, const c
     }
     reading->depth++;
     met_function *met = handout_vector_add(&recorder->met);
-    if (!met) exhausted(L);
+    if (!met) handout_exhausted(L);
     *met = (met_function){identity, pool};
     uint32_t class = handout_class_of(L, recorder, function);
     uint32_t n = ((handout_class_record *)recorder->classes.data)[class].public.upvalues;
@@ -402,12 +224,12 @@ static void read_function(lua_State *L, reading *reading, uint32_t pool, const c
     for (uint32_t u = 1; u <= n; u++) {
         const char *name = lua_getupvalue(L, function, (int)u);
         const void *value = lua_type(L, -1) == LUA_TFUNCTION ? lua_topointer(L, -1) : NULL;
-        words[u] = NONE;
+        words[u] = HANDOUT_NONE;
         for (size_t i = 0; value && i < recorder->met.count; i++) {
             met_function *seen = (met_function *)recorder->met.data + i;
             if (seen->identity == value) words[u] = seen->pool;
         }
-        if (words[u] == NONE) {
+        if (words[u] == HANDOUT_NONE) {
             int known;
             words[u] = nested_pool(L, reading, function, (int)u, &known);
             uint64_t entry = ((uint64_t *)recorder->pool.data)[words[u]];
@@ -564,7 +386,7 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
     handout_vector *captures = &((handout_graph_record *)recorder->graphs.data + graph)->captures;
     uint32_t n = record->public.upvalues;
     size_t first = captures->count;
-    if (n && !handout_vector_add_many(captures, n)) exhausted(L);
+    if (n && !handout_vector_add_many(captures, n)) handout_exhausted(L);
     index = lua_absindex(L, index);
     luaL_checkstack(L, 12, "captures");
     push_held(L);
@@ -618,76 +440,3 @@ void handout_read_held(lua_State *L, handout_recorder *recorder) {
     lua_pop(L, 1);
 }
 
-/* ---- Template mode ---- */
-
-void handout_push_templates(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_TEMPLATES); }
-
-/* The plan's class for a class of this state, or NONE. Sources are compared by name, variants by order of appearance. */
-static uint32_t plan_class(handout_recorder *recorder, uint32_t class) {
-    const handout_class *mine = &((handout_class_record *)recorder->classes.data + class)->public;
-    const handout_tables *tables = recorder->tables;
-    if (class < tables->class_count) {
-        const handout_class *same = &tables->class_list[class]; /* seen in the same order: the usual case */
-        if (same->source == mine->source && same->line == mine->line && same->last_line == mine->last_line &&
-            same->variant == mine->variant && same->upvalues == mine->upvalues)
-            return class;
-    }
-    for (uint32_t i = 0; i < tables->class_count; i++) {
-        const handout_class *other = &tables->class_list[i];
-        if (other->source == mine->source && other->line == mine->line && other->last_line == mine->last_line &&
-            other->variant == mine->variant && other->upvalues == mine->upvalues)
-            return i;
-    }
-    return NONE;
-}
-
-static void see_captured(lua_State *L, handout_recorder *recorder, int index, int depth);
-
-/* Keeps the function at `index` as its class's template when it is the first. */
-static void see_function(lua_State *L, handout_recorder *recorder, int index, int depth) {
-    uint32_t class = plan_class(recorder, handout_class_of(L, recorder, index));
-    if (class == NONE) return;
-    luaL_checkstack(L, 8, "templates");
-    handout_push_templates(L);
-    int known = lua_rawgeti(L, -1, (lua_Integer)class + 1) != LUA_TNIL;
-    lua_pop(L, 1);
-    if (!known) {
-        lua_pushvalue(L, index);
-        lua_rawseti(L, -2, (lua_Integer)class + 1);
-        recorder->missing--;
-    }
-    lua_pop(L, 1);
-    if (!known || (recorder->thorough && depth < MAX_CAPTURE_DEPTH)) see_captured(L, recorder, index, depth);
-}
-
-static void see_captured(lua_State *L, handout_recorder *recorder, int index, int depth) {
-    if (recorder->missing == 0) return;
-    for (int u = 1; lua_getupvalue(L, index, u); u++) {
-        if (lua_type(L, -1) == LUA_TFUNCTION && !lua_iscfunction(L, -1))
-            see_function(L, recorder, lua_gettop(L), depth + 1);
-        lua_pop(L, 1);
-    }
-}
-
-int handout_see_template(lua_State *L, handout_recorder *recorder, int index) {
-    if (recorder->missing == 0) return 0;
-    see_function(L, recorder, lua_absindex(L, index), 0);
-    if (recorder->wanted == NONE) return 0;
-    handout_push_templates(L);
-    int there = lua_rawgeti(L, -1, (lua_Integer)recorder->wanted + 1) != LUA_TNIL;
-    lua_pop(L, 2);
-    return there;
-}
-
-void handout_recorder_finish_templates(lua_State *L, handout_recorder *recorder) {
-    handout_push_templates(L);
-    int templates = lua_gettop(L);
-    /* Captured variables may have been assigned after the function was declared. New templates are looked into as they
-     * are found, so one pass over those of before is enough. */
-    for (uint32_t class = 0; class < recorder->tables->class_count && recorder->missing; class++) {
-        if (lua_rawgeti(L, templates, (lua_Integer)class + 1) == LUA_TFUNCTION)
-            see_captured(L, recorder, lua_gettop(L), 0);
-        lua_settop(L, templates);
-    }
-    lua_pop(L, 1);
-}

@@ -3,8 +3,6 @@
 #include "wire.h"
 #include <string.h>
 
-enum { NONE = 0xFFFFFFFFu };
-
 static int is_nothing(const handout_value *value) { return value->tag == HANDOUT_ABSENT || value->tag == HANDOUT_NIL; }
 
 static int append_header(handout_buffer *out, uint32_t count, int keyed) {
@@ -21,7 +19,7 @@ static int append_header(handout_buffer *out, uint32_t count, int keyed) {
 }
 
 static const handout_group *key_source(const handout_tables *tables, const handout_group *group) {
-    while (group->key_group != NONE) group = &tables->groups[group->key_group];
+    while (group->key_group != HANDOUT_NONE) group = &tables->groups[group->key_group];
     return group;
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = 0xFFFFFFFFu, HANDLER = 1, INSTANCES = 2, MAX_MESSAGE = 65536 };
+enum { HANDLER = 1, INSTANCES = 2, MAX_MESSAGE = 65536 };
 
 /* ---- The script, in template mode ---- */
 
@@ -50,7 +50,7 @@ static void end_script(lua_State *L, handout_runner *runner) {
  * the class of captured functions only, or when several graphs count rows. */
 static uint32_t first_row(const handout_runner *runner, uint32_t class) {
     const handout_tables *tables = runner->tables;
-    if (class == NONE || runner->recorder.graphs.count > 1) return 0;
+    if (class == HANDOUT_NONE || runner->recorder.graphs.count > 1) return 0;
     for (uint32_t row = 0; row < tables->count; row++)
         if (tables->classes[row] == class) return row;
     return 0;
@@ -62,7 +62,7 @@ static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
     int results, first = runner->script == NULL;
     handout_task_side(state, 1);
     if (first) start_script(L, runner);
-    runner->recorder.wanted = runner->program->user_globals ? NONE : class;
+    runner->recorder.wanted = runner->program->user_globals ? HANDOUT_NONE : class;
     runner->recorder.first_row = first_row(runner, class);
     lua_State *script = runner->script;
     state->running = script;
@@ -95,8 +95,8 @@ static int show_class(lua_State *L) {
         runner->opened = 1;
     }
     if (runner->program->user_globals) /* their values are part of what tasks see: the script runs to its end */
-        while (!runner->script_done) run_script(L, runner, NONE);
-    if (class == NONE || runner->tables->code) return 0;
+        while (!runner->script_done) run_script(L, runner, HANDOUT_NONE);
+    if (class == HANDOUT_NONE || runner->tables->code) return 0;
     while (!have(L, class) && !runner->script_done) run_script(L, runner, class);
     if (!have(L, class) && !runner->recorder.thorough) { /* hidden behind a first closure: look at every one */
         runner->recorder.thorough = 1;
@@ -298,11 +298,11 @@ static void begin(handout_runner *runner, const handout_lease_item *item) {
 /* The task failed before its function ran: the script could not show it. */
 static int prepare_class(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
-    for (uint32_t missing = NONE;;) {
+    for (uint32_t missing = HANDOUT_NONE;;) {
         if (runner->opened) {
             if (runner->tables->code || !runner->recorder.missing) return LUA_OK;
             uint32_t next = handout_missing_class(L, runner, runner->row);
-            if (next == NONE || next == missing) return LUA_OK;
+            if (next == HANDOUT_NONE || next == missing) return LUA_OK;
             missing = next;
         }
         size_t limit = state->limit;
@@ -313,7 +313,7 @@ static int prepare_class(lua_State *L, handout_runner *runner) {
         lua_pushinteger(L, missing);
         int status = lua_pcall(L, 1, 0, HANDLER);
         handout_deadline_end(runner->slot);
-        if (status == LUA_OK && missing != NONE) lua_gc(L, LUA_GCCOLLECT);
+        if (status == LUA_OK && missing != HANDOUT_NONE) lua_gc(L, LUA_GCCOLLECT);
         state->limit = limit;
         state->threshold = handout_next_threshold(state);
         if (status != LUA_OK) {
@@ -384,7 +384,8 @@ int handout_task_state_run(handout_state *state) {
     handout_enter(state);
     state->task = runner;
     uint32_t index;
-    runner->started = handout_now();
+    /* A lease that goes on after a limit starts its clock anew: making this state is no task's time. */
+    runner->started = atomic_load_explicit(&runner->slot->done, memory_order_relaxed) ? handout_now() : runner->slot->lent_at;
     int spoiled = 0;
     while (!spoiled && handout_slot_claim(runner->slot, &index)) {
         atomic_store_explicit(&runner->slot->started, runner->started, memory_order_relaxed);
@@ -443,6 +444,17 @@ void handout_task_state_free(handout_state *state) {
     handout_state_free(state);
 }
 
+/* Protected: makes an instance of every class. Argument 1 is the table of closures. */
+static int instantiate_all(lua_State *L) {
+    handout_runner *runner = handout_of(L)->task;
+    for (uint32_t row = 0; row < runner->tables->count; row++) {
+        if (runner->own[runner->tables->classes[row]]) continue;
+        handout_push_function(L, runner, 1, row);
+        lua_settop(L, 1);
+    }
+    return 0;
+}
+
 size_t handout_task_state_prepare(handout_state *state) {
     handout_runner *runner = state->task_runner;
     handout_lease_item none = {0};
@@ -454,7 +466,11 @@ size_t handout_task_state_prepare(handout_state *state) {
         runner->row = row;
         prepare_class(state->L, runner);
     }
+    lua_pushcfunction(state->L, instantiate_all);
+    lua_pushvalue(state->L, INSTANCES);
+    int status = lua_pcall(state->L, 1, 0, HANDLER);
+    lua_gc(state->L, LUA_GCCOLLECT);
     state->task = NULL;
     handout_exit(state);
-    return state->used;
+    return status == LUA_OK ? state->used : 0;
 }

@@ -31,5 +31,8 @@ struct HandoutLua: ParsableCommand {
         commandName: "handout-lua",
         abstract: "Runs task graphs written in Lua.",
         version: Version.text,
-        subcommands: [RunCommand.self, CheckCommand.self, GraphCommand.self, DoctorCommand.self, CompletionsCommand.self])
+        subcommands: [
+            RunCommand.self, CheckCommand.self, GraphCommand.self, DoctorCommand.self, CompletionsCommand.self,
+            BenchmarkStateCommand.self,
+        ])
 }

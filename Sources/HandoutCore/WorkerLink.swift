@@ -71,8 +71,9 @@ package protocol WorkerLink: AnyObject, Sendable {
     /// Appends what the slot has ended since it was asked last; results are kept by the link, failures described in
     /// `failures`.
     func collect(slot: Int, into completions: inout [Completion], failures: inout [FailureReport])
-    /// Gives the slot, whose last lease has ended and was collected, a new one.
-    func lend(slot: Int, _ entries: [LeaseEntry])
+    /// Gives the slot, whose last lease has ended and was collected, a new one. `time`: now, in nanoseconds of the
+    /// monotonic clock; the coordinator has just read it.
+    func lend(slot: Int, _ entries: [LeaseEntry], time: UInt64)
     /// Items of the slot's lease that were not started.
     func unstarted(slot: Int) -> Int
     /// Takes back at most so many unstarted entries, from the end of the lease.

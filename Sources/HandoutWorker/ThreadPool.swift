@@ -60,6 +60,13 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         threads.removeAll()
     }
 
+    /// Makes a state that can run every task, on the calling thread, and frees it. Returns the bytes that it used.
+    package func measureState() -> Int {
+        guard let state = handout_task_state_new(program.native, tables.native, host.native, nil) else { return 0 }
+        defer { handout_task_state_free(state) }
+        return handout_task_state_prepare(state)
+    }
+
     private static func serve(
         _ slot: Int, _ lease: LeaseSlot, _ tables: RunTables, _ program: ProgramStorage, _ host: PlanHost,
         _ next: @Sendable (_ slot: Int) -> Bool
@@ -117,7 +124,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         return String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self)
     }
 
-    package func lend(slot: Int, _ entries: [LeaseEntry]) {
+    package func lend(slot: Int, _ entries: [LeaseEntry], time: UInt64) {
         let items = handout_slot_items(leases[slot].pointer)!
         options.withUnsafeBufferPointer { options in
             for index in entries.indices {
@@ -132,7 +139,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         lent[slot].removeAll(keepingCapacity: true)
         lent[slot].append(contentsOf: entries)
         taken[slot] = 0
-        handout_slot_lend(leases[slot].pointer, UInt32(entries.count))
+        handout_slot_lend(leases[slot].pointer, UInt32(entries.count), time)
     }
 
     package func unstarted(slot: Int) -> Int { Int(handout_slot_unstarted(leases[slot].pointer)) }

@@ -24,6 +24,9 @@ enum handout_ended {
 
 typedef struct handout_state handout_state;
 
+/* No row, class, group or pool entry. */
+#define HANDOUT_NONE 0xFFFFFFFFu
+
 /* Callbacks into Swift: plain bytes in, plain bytes out; they return before anything is raised. */
 typedef struct handout_host {
     void *context;
@@ -93,6 +96,7 @@ typedef struct handout_slot {
     int registered;
     uint32_t drained;            /* completions taken, under the coordinator's lock */
     uint32_t count;              /* items of this lease */
+    uint64_t lent_at;            /* CLOCK_MONOTONIC ns */
     handout_lease_item items[HANDOUT_LEASE_CAPACITY];
     handout_completion completions[HANDOUT_LEASE_CAPACITY];
 } handout_slot;
@@ -101,8 +105,9 @@ handout_slot *handout_slot_new(void);
 handout_lease_item *handout_slot_items(handout_slot *slot);
 const handout_completion *handout_slot_completions(const handout_slot *slot);
 void handout_slot_free(handout_slot *slot);
-/* Makes the lease of `count` items, already written to `items`, visible. Under the coordinator's lock, no lease running. */
-void handout_slot_lend(handout_slot *slot, uint32_t count);
+/* Makes the lease of `count` items, already written to `items`, visible. Under the coordinator's lock, no lease running.
+ * `time` is now, in ns of CLOCK_MONOTONIC: from then on the first task's time is counted. */
+void handout_slot_lend(handout_slot *slot, uint32_t count, uint64_t time);
 /* Takes back up to `most` items from the end that were not started; returns how many: they are
  * items[new limit ..< old limit]. */
 uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first);

@@ -805,7 +805,7 @@ static void test_slots(void) {
     for (int lease = 1; lease <= LEASES; lease++) {
         uint32_t first, reclaimed = 0;
         for (int i = 0; i < ITEMS; i++) atomic_store(&shared.claimed[i], 0);
-        handout_slot_lend(shared.slot, ITEMS);
+        handout_slot_lend(shared.slot, ITEMS, handout_now());
         atomic_store(&shared.lease, lease);
         while (atomic_load(&shared.finished) < lease) {
             uint32_t got = handout_slot_reclaim(shared.slot, (uint32_t)(rand_r(&seed) % 4), &first);

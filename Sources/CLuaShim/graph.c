@@ -1,0 +1,323 @@
+/* Graphs and handles as scripts have them: tasks are declared here. */
+#include "graph.h"
+#include "sandbox.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TASKS = 1 << 28 };
+
+/* The graph a method is called on, at stack index 1. */
+static handout_graph_object *self(lua_State *L, const char *method) {
+    handout_graph_object *graph = handout_to_graph(L, 1);
+    if (!graph) {
+        char what[100];
+        handout_describe(L, 1, what, sizeof what);
+        luaL_error(L, "%s: expected a graph before the colon (g:%s), got %s", method, method, what);
+    }
+    if (handout_of(L)->task && !handout_of(L)->planning) luaL_error(L, "g:%s is only there while planning, not in a task", method);
+    return graph;
+}
+
+/* ---- Ids ---- */
+
+static uint64_t hash_bytes(const char *bytes, size_t length) {
+    uint64_t h = 0x9E3779B97F4A7C15ull ^ length;
+    for (; length >= 8; bytes += 8, length -= 8) {
+        uint64_t block;
+        memcpy(&block, bytes, 8);
+        h = (h ^ block) * 0xD6E8FEB86659FD93ull;
+        h ^= h >> 32;
+    }
+    for (; length; bytes++, length--) h = (h ^ (uint8_t)*bytes) * 0x100000001B3ull;
+    return h ^ h >> 29;
+}
+
+/* The row of that id, or HANDOUT_NONE; `*slot` is where it would go. The high half of an entry is the hash, so that names are
+ * only looked at when it agrees. */
+static uint32_t find_id(const handout_graph_record *graph, const char *id, size_t length, uint64_t hash, uint32_t *slot) {
+    uint32_t mask = graph->id_capacity - 1, at = (uint32_t)(hash >> 32) & mask;
+    for (; graph->id_table[at]; at = (at + 1) & mask) {
+        if ((graph->id_table[at] ^ hash) >> 32) continue;
+        uint32_t row = (uint32_t)graph->id_table[at] - 1;
+        size_t other_length;
+        const char *other = handout_row_name(graph, row, &other_length);
+        if (other_length == length && memcmp(other, id, length) == 0) return row;
+    }
+    *slot = at;
+    return HANDOUT_NONE;
+}
+
+static void grow_ids(lua_State *L, handout_graph_record *graph) {
+    uint32_t capacity = graph->id_capacity ? graph->id_capacity * 4 : 64, mask = capacity - 1;
+    uint64_t *table = calloc(capacity, sizeof *table);
+    handout_need_memory(L, table);
+    for (uint32_t i = 0; i < graph->id_capacity; i++) {
+        if (!graph->id_table[i]) continue;
+        uint32_t at = (uint32_t)(graph->id_table[i] >> 32) & mask;
+        while (table[at]) at = (at + 1) & mask;
+        table[at] = graph->id_table[i];
+    }
+    free(graph->id_table);
+    graph->id_table = table;
+    graph->id_capacity = capacity;
+}
+
+/* ---- Rows ---- */
+
+static void current_line(lua_State *L, handout_recorder *recorder, uint32_t *line) {
+    lua_Debug ar;
+    *line = 0;
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) return;
+    uint32_t source = handout_source_index(recorder, ar.source);
+    *line = ((uint32_t)ar.currentline & 0xFFFFFF) | (source > 255 ? 255 : source) << 24;
+}
+
+#define PUSH(L, vector, type, value)                    \
+    do {                                                \
+        type *room = handout_vector_add(&(vector));     \
+        handout_need_memory(L, room);                           \
+        *room = (value);                                \
+    } while (0)
+
+/* `task 'train'`: how messages name a task. Written for every one, so without printf. An id has at most 200 bytes. */
+static void name_it(char *who, const char *what, const char *id, size_t length) {
+    size_t n = strlen(what);
+    memcpy(who, what, n);
+    memcpy(who + n, " '", 2);
+    memcpy(who + n + 2, id, length);
+    memcpy(who + n + 2 + length, "'", 2);
+}
+
+/* Checks the id at stack index 2 and writes how messages name the task to `who`. Returns 0 when it was refused. */
+static int check_id(lua_State *L, handout_recorder *recorder, handout_graph_record *graph, const char *what, char *who,
+                    size_t size) {
+    char shown[260];
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        handout_describe(L, 2, shown, sizeof shown);
+        snprintf(who, size, "%s", what);
+        handout_refuse(L, recorder, "id", "%s: the id is a string, got %s", what, shown);
+        return 0;
+    }
+    size_t length;
+    const char *id = lua_tolstring(L, 2, &length), *wrong = handout_check_id(id, length);
+    if (wrong) {
+        handout_describe(L, 2, shown, sizeof shown);
+        snprintf(who, size, "%s %s", what, shown);
+        handout_refuse(L, recorder, "id", "%s %s: not an id: %s", what, shown, wrong);
+        return 0;
+    }
+    name_it(who, what, id, length);
+    uint32_t slot, row;
+    uint64_t hash = hash_bytes(id, length) & 0xFFFFFFFF00000000u;
+    if ((graph->count + 1) * 2 > graph->id_capacity) grow_ids(L, graph);
+    if ((row = find_id(graph, id, length, hash, &slot)) != HANDOUT_NONE) {
+        const uint32_t *lines = (const uint32_t *)graph->lines.data;
+        handout_refuse(L, recorder, "duplicate", "%s: the id is taken: declared before at line %u", who,
+                       lines[row] & 0xFFFFFF);
+        return 0;
+    }
+    graph->id_table[slot] = hash | (graph->count + 1);
+    return 1;
+}
+
+/* In template mode a call only shows its function; when the wanted class was found the script is suspended. */
+static int declare_in_template_mode(lua_State *L, handout_recorder *recorder, uint32_t graph_index) {
+    handout_graph_record *graph = handout_graph_at(recorder, graph_index);
+    uint32_t row = graph->count++;
+    int function = lua_type(L, 4) == LUA_TFUNCTION ? 4 : 3, found = 0;
+    if (row >= recorder->first_row && lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function))
+        found = handout_see_template(L, recorder, function);
+    lua_settop(L, 0);
+    lua_pushlightuserdata(L, handout_handle(graph_index, row));
+    if (found && lua_isyieldable(L)) return lua_yield(L, 1); /* resumed with the handle as argument */
+    return 1;
+}
+
+static int declare(lua_State *L, int kind, int call, const char *method) {
+    handout_recorder *recorder = handout_recorder_of(L);
+    uint32_t graph_index = self(L, method)->index;
+    if (recorder->tables) return declare_in_template_mode(L, recorder, graph_index);
+    handout_graph_record *graph = handout_graph_at(recorder, graph_index);
+    char who[320];
+    int options = 0, function = 3;
+    if (lua_gettop(L) >= 4 || (lua_type(L, 3) != LUA_TFUNCTION && call == HANDOUT_CALL_TASK)) function = 4, options = 3;
+    if (call != HANDOUT_CALL_TASK) function = 4, options = 3;
+    lua_settop(L, 4);
+    handout_count_columns(L, recorder, 64);
+    if (graph->count >= MAX_TASKS) return luaL_error(L, "%s: more than 268435456 tasks", method);
+    int named = check_id(L, recorder, graph, method, who, sizeof who);
+    uint32_t line;
+    current_line(L, recorder, &line);
+    if (options && !lua_isnil(L, options) && lua_type(L, options) != LUA_TTABLE) {
+        char what[100];
+        handout_describe(L, options, what, sizeof what);
+        handout_refuse(L, recorder, "option", "%s: options: expected a table, got %s", who, what);
+        options = 0;
+    } else if (options && lua_isnil(L, options)) {
+        options = 0;
+    }
+    handout_parsed parsed;
+    memcpy(&parsed.set, &graph->defaults, sizeof parsed.set);
+    handout_parse_options(L, recorder, options, call, who, &parsed);
+    int good = lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function);
+    if (call == HANDOUT_CALL_MAP && handout_to_graph(L, function)) {
+        handout_refuse(L, recorder, "unavailable", "%s: a map over a graph is not available in this version", who);
+    } else if (!good) {
+        char what[100];
+        handout_describe(L, function, what, sizeof what);
+        if (lua_type(L, function) == LUA_TFUNCTION) snprintf(what, sizeof what, "a function made in C");
+        handout_refuse(L, recorder, "function", "%s: expected a Lua function as last argument, got %s", who, what);
+    }
+    if (!named) { /* nothing to hang it on: give a handle that later calls accept */
+        lua_pushlightuserdata(L, handout_handle(graph_index, graph->count ? graph->count - 1 : 0));
+        return 1;
+    }
+    uint32_t row = graph->count;
+    size_t length;
+    const char *id = lua_tolstring(L, 2, &length);
+    PUSH(L, graph->name_offsets, uint32_t, (uint32_t)graph->names.count);
+    char *name = handout_vector_add_many(&graph->names, length);
+    handout_need_memory(L, name);
+    memcpy(name, id, length);
+    graph->count++;
+    PUSH(L, graph->kinds, uint8_t, (uint8_t)kind);
+    PUSH(L, graph->options, uint32_t, handout_option_set_index(L, recorder, &parsed.set));
+    PUSH(L, graph->lines, uint32_t, line);
+    PUSH(L, graph->reference_offsets, uint32_t, (uint32_t)graph->references.count);
+    PUSH(L, graph->capture_offsets, uint32_t, (uint32_t)graph->captures.count);
+    if (call != HANDOUT_CALL_TASK) handout_add_over(L, recorder, graph_index, parsed.over, who);
+    if (parsed.needs) handout_add_needs(L, recorder, graph_index, parsed.needs, who);
+    if (parsed.args) handout_add_args(L, recorder, graph_index, parsed.args, who);
+    if (parsed.after) handout_add_after(L, recorder, graph_index, parsed.after, who);
+    uint32_t class = HANDOUT_NONE;
+    if (good) {
+        class = handout_class_of(L, recorder, function);
+        PUSH(L, graph->classes, uint32_t, class);
+        handout_record_captures(L, recorder, class, function, graph_index, row);
+    } else {
+        PUSH(L, graph->classes, uint32_t, class);
+    }
+    lua_pushlightuserdata(L, handout_handle(graph_index, row));
+    return 1;
+}
+
+static int graph_task(lua_State *L) { return declare(L, 0, HANDOUT_CALL_TASK, "task"); }
+static int graph_map(lua_State *L) { return declare(L, 1, HANDOUT_CALL_MAP, "map"); }
+static int graph_reduce(lua_State *L) { return declare(L, 2, HANDOUT_CALL_REDUCE, "reduce"); }
+
+static int graph_output(lua_State *L) {
+    handout_recorder *recorder = handout_recorder_of(L);
+    handout_graph_object *graph = self(L, "output");
+    if (recorder->tables) return 0;
+    handout_graph_record *record = handout_graph_at(recorder, graph->index);
+    char shown[260], what[100];
+    handout_describe(L, 2, shown, sizeof shown);
+    size_t length = 0;
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : NULL;
+    const char *wrong = name ? handout_check_id(name, length) : "it is no string";
+    handout_describe(L, 3, what, sizeof what);
+    if (wrong) {
+        handout_refuse(L, recorder, "output", "output %s: not an id: %s", shown, wrong);
+    } else if (!lua_islightuserdata(L, 3)) {
+        handout_refuse(L, recorder, "output", "output %s: expected a handle, got %s", shown, what);
+    } else if (handout_handle_graph(lua_touserdata(L, 3)) != graph->index) {
+        handout_refuse(L, recorder, "output", "output %s: handle of another graph '%.100s', expected one of '%.100s'", shown,
+                       handout_graph_at(recorder, handout_handle_graph(lua_touserdata(L, 3)))->name, record->name);
+    } else {
+        handout_plan_output *outputs = (handout_plan_output *)record->outputs.data;
+        char *const *names = (char *const *)recorder->declared.data;
+        for (size_t i = 0; i < record->outputs.count; i++)
+            if (outputs[i].name_length == length && memcmp(names[outputs[i].name_offset], name, length) == 0) {
+                handout_refuse(L, recorder, "duplicate", "output %s: the name is taken", shown);
+                return 0;
+            }
+        handout_plan_output output = {.name_length = (uint32_t)length, .task = handout_handle_row(lua_touserdata(L, 3))};
+        /* Names of outputs go to a copy of their own at the end: names of tasks must stay consecutive. */
+        char *copy = malloc(length + 1);
+        handout_need_memory(L, copy);
+        memcpy(copy, name, length);
+        PUSH(L, recorder->declared, char *, copy);
+        output.name_offset = (uint32_t)(recorder->declared.count - 1);
+        PUSH(L, record->outputs, handout_plan_output, output);
+    }
+    return 0;
+}
+
+int handout_refuse_unavailable(lua_State *L) {
+    if (handout_recorder_of(L)->tables) return 0;
+    handout_refuse(L, handout_recorder_of(L), "unavailable", "%s is not available in this version",
+                   lua_tostring(L, lua_upvalueindex(1)));
+    lua_pushlightuserdata(L, handout_handle(0, 0));
+    return 1;
+}
+
+/* ---- Handles ---- */
+
+static int handle_index(lua_State *L) {
+    handout_recorder *recorder = handout_recorder_of(L);
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (!lua_islightuserdata(L, 1)) return luaL_error(L, "expected a handle");
+    void *handle = lua_touserdata(L, 1);
+    uint32_t row = handout_handle_row(handle);
+    if (strcmp(key, "id") == 0 && recorder) {
+        handout_graph_record *graph = handout_graph_at(recorder, handout_handle_graph(handle));
+        size_t length;
+        const char *name;
+        if (recorder->tables) { /* only the graph that the script returns has its names here */
+            if (row >= recorder->tables->count) return 0;
+            const uint32_t *offsets = recorder->tables->name_offsets;
+            lua_pushlstring(L, (const char *)recorder->tables->name_bytes + offsets[row], offsets[row + 1] - offsets[row]);
+            return 1;
+        }
+        if (row >= graph->count) return 0;
+        name = handout_row_name(graph, row, &length);
+        lua_pushlstring(L, name, length);
+        return 1;
+    }
+    if (strcmp(key, "at") == 0) {
+        lua_pushliteral(L, "handle:at");
+        lua_pushcclosure(L, handout_refuse_unavailable, 1);
+        return 1;
+    }
+    char shown[100];
+    handout_describe(L, 2, shown, sizeof shown);
+    return luaL_error(L, "a handle has no field %s: it stands for a value that is not there while planning", shown);
+}
+
+static int graph_tostring(lua_State *L) {
+    handout_graph_object *graph = self(L, "tostring");
+    lua_pushfstring(L, "graph '%s'", handout_graph_at(handout_recorder_of(L), graph->index)->name);
+    return 1;
+}
+
+void handout_open_graphs(lua_State *L) {
+    static const luaL_Reg methods[] = {{"task", graph_task}, {"map", graph_map}, {"reduce", graph_reduce},
+                                       {"output", graph_output}, {NULL, NULL}};
+    static const char *const later[] = {"when", "input", "include", "allocator", NULL};
+    luaL_newmetatable(L, "handout.graph");
+    luaL_newlib(L, methods);
+    for (int i = 0; later[i]; i++) {
+        lua_pushfstring(L, "g:%s", later[i]);
+        lua_pushcclosure(L, handout_refuse_unavailable, 1);
+        lua_setfield(L, -2, later[i]);
+    }
+    handout_protect(L, "graph");
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, graph_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, NULL);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, handle_index);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "handle");
+    lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+}
+

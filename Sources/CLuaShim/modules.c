@@ -1,0 +1,177 @@
+/* `handout` while a script is planned: handout.graph, require, and the opening of a state for scripts. */
+#include "graph.h"
+#include "sandbox.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_GRAPHS = 0xFFFF };
+
+/* ---- The module ---- */
+
+void handout_only_planning(lua_State *L, const char *call) {
+    if (handout_of(L)->task && !handout_of(L)->planning) luaL_error(L, "%s is only there while planning, not in a task", call);
+}
+
+static int module_graph(lua_State *L) {
+    handout_recorder *recorder = handout_recorder_of(L);
+    handout_only_planning(L, "handout.graph");
+    handout_graph_record record = {0};
+    record.defaults = (handout_option_set){0};
+    memset(&record.defaults, 0, sizeof record.defaults);
+    record.defaults.cpu = 10000;
+    record.defaults.arity = 8;
+    record.defaults.backoff_factor = 1;
+    int options = lua_type(L, 1) == LUA_TTABLE ? 1 : 0;
+    if (options) {
+        lua_pushliteral(L, "name");
+        lua_rawget(L, 1);
+    } else {
+        lua_pushvalue(L, 1);
+    }
+    char shown[260];
+    handout_describe(L, -1, shown, sizeof shown);
+    size_t length = 0;
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+    const char *wrong = name ? handout_check_id(name, length) : NULL;
+    if (!name) handout_refuse(L, recorder, "id", "graph: the name is a string, got %s", shown);
+    else if (wrong) handout_refuse(L, recorder, "id", "graph %s: not an id: %s", shown, wrong);
+    if (recorder->graphs.count >= MAX_GRAPHS) return luaL_error(L, "more than 65535 graphs");
+    record.name = name && !wrong ? strdup(name) : strdup("graph");
+    record.name_length = strlen(record.name);
+    record.kinds.size = 1;
+    record.options.size = record.lines.size = record.classes.size = record.capture_offsets.size = 4;
+    record.captures.size = record.name_offsets.size = record.reference_offsets.size = record.references.size = 4;
+    record.names.size = 1;
+    record.outputs.size = sizeof(handout_plan_output);
+    if (options) {
+        char who[300];
+        snprintf(who, sizeof who, "graph '%s'", record.name);
+        handout_parsed parsed;
+        memcpy(&parsed.set, &record.defaults, sizeof parsed.set);
+        handout_parse_options(L, recorder, options, HANDOUT_CALL_GRAPH, who, &parsed);
+        memcpy(&record.defaults, &parsed.set, sizeof parsed.set);
+    }
+    handout_graph_record *added = handout_vector_add(&recorder->graphs);
+    handout_need_memory(L, added);
+    memcpy(added, &record, sizeof record);
+    handout_graph_object *graph = lua_newuserdatauv(L, sizeof *graph, 0);
+    *graph = (handout_graph_object){HANDOUT_GRAPH_MAGIC, (uint32_t)(recorder->graphs.count - 1)};
+    luaL_setmetatable(L, "handout.graph");
+    return 1;
+}
+
+/* ---- require ---- */
+
+static int module_require(lua_State *L) {
+    handout_recorder *recorder = handout_recorder_of(L);
+    size_t length;
+    const char *name = luaL_checklstring(L, 1, &length);
+    char error[1024] = "";
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
+    lua_pushvalue(L, 1);
+    int type = lua_rawget(L, 2);
+    if (type == LUA_TLIGHTUSERDATA) return luaL_error(L, "module '%s' requires itself", name);
+    if (type != LUA_TNIL) return 1;
+    int in_task = handout_of(L)->task != NULL && !handout_of(L)->planning;
+    const char *source, *chunk_name;
+    size_t size;
+    uint32_t index;
+    if (recorder->host->module(recorder->host->context, name, length, &source, &size, &chunk_name, &index, error, sizeof error))
+        return luaL_error(L, "%s", error);
+    lua_pushvalue(L, 1);
+    lua_pushlightuserdata(L, NULL); /* being loaded */
+    lua_rawset(L, 2);
+    handout_recorder_load(L, recorder, source, size, chunk_name);
+    lua_pushvalue(L, 1);
+    /* A module is planning code: it must be the same in every state. One that a task meets first was seen while
+     * planning, as the program is sealed. */
+    if (in_task) handout_task_side(handout_of(L), 1);
+    lua_call(L, 1, 1);
+    if (in_task) handout_task_side(handout_of(L), 0);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
+    if (lua_type(L, -1) == LUA_TTABLE || lua_type(L, -1) == LUA_TFUNCTION) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULE_NAMES);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, 1);
+        lua_rawset(L, -3);
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
+static void new_registry_table(lua_State *L, void *key) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+void handout_recorder_open(lua_State *L, handout_recorder *recorder) {
+    static const luaL_Reg functions[] = {{"graph", module_graph}, {"param", handout_module_param}, {NULL, NULL}};
+    static const char *const later[] = {"glob", "read", "cluster", "allocator", "tracker", NULL};
+    handout_state *state = handout_of(L);
+    state->plan = recorder;
+    handout_open_libraries(state);
+    new_registry_table(L, &HANDOUT_KEY_MODULES);
+    new_registry_table(L, &HANDOUT_KEY_MODULE_NAMES);
+    new_registry_table(L, &HANDOUT_KEY_HELD);
+    new_registry_table(L, &HANDOUT_KEY_TEMPLATES);
+    handout_open_graphs(L);
+    luaL_newlib(L, functions);
+    for (int i = 0; later[i]; i++) {
+        lua_pushfstring(L, "handout.%s", later[i]);
+        lua_pushcclosure(L, handout_refuse_unavailable, 1);
+        lua_setfield(L, -2, later[i]);
+    }
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        char name[40];
+        snprintf(name, sizeof name, "handout.%s", f->name);
+        lua_getfield(L, -1, f->name);
+        handout_name_object(L, -1, name);
+        lua_pop(L, 1);
+    }
+    handout_add_common(L);
+    handout_add_task_calls(L);
+    handout_protect(L, "handout");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "handout");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULE_NAMES);
+    lua_pushvalue(L, -3);
+    lua_pushliteral(L, "handout");
+    lua_rawset(L, -3);
+    lua_pop(L, 3);
+    lua_pushcfunction(L, module_require);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_REAL);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "require");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_LIBRARY_NAMES);
+    lua_pushvalue(L, -3);
+    lua_pushliteral(L, "require");
+    lua_rawset(L, -3);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_LIBRARY_OBJECTS);
+    lua_pushvalue(L, -4);
+    lua_setfield(L, -2, "require");
+    lua_pop(L, 4);
+}
+
+void handout_recorder_load(lua_State *L, handout_recorder *recorder, const char *source, size_t length,
+                           const char *chunk_name) {
+    uint32_t index = handout_source_index(recorder, chunk_name);
+    handout_source *record = (handout_source *)recorder->sources.data + index;
+    record->text = source;
+    record->length = length;
+    if (luaL_loadbufferx(L, source, length, chunk_name, "t") != LUA_OK) {
+        recorder->bad_syntax = 1;
+        lua_error(L);
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_GLOBALS);
+    lua_setupvalue(L, -2, 1);
+}
+
