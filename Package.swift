@@ -49,7 +49,9 @@ let package = Package(
         .executableTarget(name: "handout-lua", dependencies: ["HandoutCommands"], swiftSettings: settings),
         .target(
             name: "HandoutTesting", dependencies: ["HandoutCore", "HandoutScheduler"], swiftSettings: settings),
-        .testTarget(name: "HandoutCoreTests", dependencies: ["HandoutCore"], swiftSettings: settings),
+        .testTarget(name: "LuaRuntimeTests", dependencies: ["LuaRuntime"], swiftSettings: settings),
+        .testTarget(
+            name: "HandoutCoreTests", dependencies: ["HandoutCore", "HandoutTesting"], swiftSettings: settings),
         .testTarget(
             name: "HandoutSchedulerTests", dependencies: ["HandoutCore", "HandoutScheduler", "HandoutTesting"],
             swiftSettings: settings),

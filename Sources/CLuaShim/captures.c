@@ -143,8 +143,11 @@ static void set_variable(lua_State *L, handout_runner *runner, int instances, ui
                 lua_remove(L, -2);
             } else if (kind == HANDOUT_POOL_MODULE) {
                 handout_push_library(L, "require");
-                lua_insert(L, -2);
+                lua_pushvalue(L, -2);
                 lua_call(L, 1, 1);
+                runner->required = 0; /* that was ours: the slot says which module */
+                handout_note_module(L, lua_tostring(L, -2));
+                lua_remove(L, -2);
             }
         }
         instance_at(runner, index)->size[u] = (uint32_t)(end - from);
@@ -201,6 +204,99 @@ void handout_push_function(lua_State *L, handout_runner *runner, int instances, 
 
 /* ---- Changes ---- */
 
+static char HANDOUT_KEY_NOTED; /* module name → { table, key, value, … } of its tables, and by table the number of entries */
+
+enum { NOTED_MOST = 4096 };
+
+void handout_note_module(lua_State *L, const char *name) {
+    luaL_checkstack(L, 16, "modules");
+    int value = lua_gettop(L);
+    if (lua_type(L, value) != LUA_TTABLE || handout_library_name(L, value)) return;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_NOTED) == LUA_TNIL) {
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_NOTED);
+        lua_replace(L, value + 1);
+    }
+    int known = lua_getfield(L, value + 1, name) != LUA_TNIL;
+    lua_settop(L, known ? value : value + 1);
+    if (known) return;
+    lua_newtable(L); /* value + 2: triples; value + 3: table → count, and the queue of tables */
+    lua_newtable(L);
+    lua_newtable(L); /* value + 4: queue */
+    lua_pushvalue(L, value);
+    lua_rawseti(L, value + 4, 1);
+    lua_Integer triples = 0, queued = 1;
+    for (lua_Integer at = 1; at <= queued && triples < NOTED_MOST; at++) {
+        lua_rawgeti(L, value + 4, at);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, value + 3) != LUA_TNIL) {
+            lua_settop(L, value + 4);
+            continue;
+        }
+        lua_pop(L, 1);
+        lua_Integer count = 0;
+        for (lua_pushnil(L); lua_next(L, value + 5); lua_pop(L, 1)) {
+            lua_pushvalue(L, value + 5);
+            lua_rawseti(L, value + 2, triples * 3 + 1);
+            lua_pushvalue(L, -2);
+            lua_rawseti(L, value + 2, triples * 3 + 2);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, value + 2, triples * 3 + 3);
+            triples++;
+            count++;
+            if (lua_type(L, -1) != LUA_TTABLE) continue;
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, value + 4, ++queued);
+        }
+        lua_pushinteger(L, count);
+        lua_rawset(L, value + 3);
+        lua_settop(L, value + 4);
+    }
+    lua_pop(L, 1);
+    lua_setfield(L, value + 2, "counts");
+    lua_setfield(L, value + 1, name);
+    lua_settop(L, value);
+}
+
+/* Whether a table of the module is not what it was when the module was loaded. */
+static int module_changed(lua_State *L, const char *name) {
+    luaL_checkstack(L, 12, "modules");
+    int top = lua_gettop(L), changed = 0;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_NOTED) == LUA_TNIL || lua_getfield(L, -1, name) == LUA_TNIL) {
+        lua_settop(L, top);
+        return 0;
+    }
+    for (lua_Integer i = 1; !changed && lua_rawgeti(L, top + 2, i) != LUA_TNIL; i += 3) {
+        lua_rawgeti(L, top + 2, i + 1);
+        lua_rawget(L, top + 3);
+        lua_rawgeti(L, top + 2, i + 2);
+        changed = !lua_rawequal(L, -1, -2);
+        lua_settop(L, top + 2);
+    }
+    lua_settop(L, top + 2);
+    lua_getfield(L, top + 2, "counts");
+    for (lua_pushnil(L); !changed && lua_next(L, top + 3); lua_settop(L, top + 4)) {
+        lua_Integer count = 0;
+        for (lua_pushnil(L); lua_next(L, top + 4); lua_pop(L, 1)) count++;
+        changed = count != lua_tointeger(L, top + 5);
+    }
+    lua_settop(L, top);
+    return changed;
+}
+
+/* After a task that called require itself: any module may have been changed. */
+static int any_module_changed(lua_State *L, char *message, size_t size) {
+    int top = lua_gettop(L), changed = 0;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_NOTED) != LUA_TNIL)
+        for (lua_pushnil(L); !changed && lua_next(L, top + 1); lua_settop(L, top + 2)) {
+            changed = module_changed(L, lua_tostring(L, top + 2));
+            if (changed) snprintf(message, size, "the task changed module '%.60s': modules are constants in a task", lua_tostring(L, top + 2));
+        }
+    lua_settop(L, top);
+    return changed;
+}
+
 /* Whether the captured variable at the top still is what was set. */
 static int unchanged(lua_State *L, handout_runner *runner, int instances, const handout_instance *instance, uint32_t u) {
     const handout_tables *tables = runner->tables;
@@ -227,8 +323,13 @@ static int unchanged(lua_State *L, handout_runner *runner, int instances, const 
         lua_remove(L, -2);
         break;
     default: /* MODULE */
-        lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
         handout_decode(L, from, tables->pool_bytes + tables->pool_bytes_length);
+        if (module_changed(L, lua_tostring(L, -1))) {
+            runner->captures_changed = 2;
+            return 0;
+        }
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
+        lua_insert(L, -2);
         lua_rawget(L, -2);
         lua_remove(L, -2);
         break;
@@ -275,6 +376,7 @@ int handout_captures_changed(lua_State *L, handout_runner *runner, int instances
         }
         lua_settop(L, closure - 1);
     }
+    if (!changed && runner->required && (changed = any_module_changed(L, message, size))) runner->captures_changed = 2;
     if (!changed && runner->snapshots.count) changed = snapshot_changed(L, runner, message, size);
     return changed;
 }

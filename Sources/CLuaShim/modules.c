@@ -1,6 +1,7 @@
 /* `handout` while a script is planned: handout.graph, require, and the opening of a state for scripts. */
 #include "graph.h"
 #include "sandbox.h"
+#include "task.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,7 @@ static int module_require(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_MODULES);
     lua_pushvalue(L, 1);
     int type = lua_rawget(L, 2);
+    if (handout_runner_of(L)) handout_runner_of(L)->required = 1;
     if (type == LUA_TLIGHTUSERDATA) return luaL_error(L, "module '%s' requires itself", name);
     if (type != LUA_TNIL) return 1;
     int in_task = handout_of(L)->task != NULL && !handout_of(L)->planning;
@@ -79,7 +81,8 @@ static int module_require(lua_State *L) {
     size_t size;
     uint32_t index;
     if (recorder->host->module(recorder->host->context, name, length, &source, &size, &chunk_name, &index, error, sizeof error))
-        return luaL_error(L, "%s", error);
+        return in_task ? luaL_error(L, "module '%s' was not required while planning: require it outside the task", name)
+                       : luaL_error(L, "%s", error);
     lua_pushvalue(L, 1);
     lua_pushlightuserdata(L, NULL); /* being loaded */
     lua_rawset(L, 2);
@@ -104,6 +107,7 @@ static int module_require(lua_State *L) {
         lua_rawset(L, -3);
         lua_pop(L, 1);
     }
+    if (in_task) handout_note_module(L, name);
     return 1;
 }
 

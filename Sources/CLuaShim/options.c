@@ -293,12 +293,24 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
     }
 }
 
+static int by_message(const void *a, const void *b) {
+    return strcmp(((const handout_plan_error *)a)->message, ((const handout_plan_error *)b)->message);
+}
+
+/* Lua walks the options in another order in each state: several problems of one table are sorted. */
+static void sort_errors(handout_recorder *recorder, size_t before) {
+    handout_plan_error *errors = (handout_plan_error *)recorder->errors.data;
+    if (recorder->errors.count > before + 1)
+        qsort(errors + before, recorder->errors.count - before, sizeof *errors, by_message);
+}
+
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed) {
     parsed->needs = parsed->after = parsed->args = parsed->over = 0;
     int slots = lua_gettop(L) + 1;
     lua_settop(L, slots + 3);
     if (index == 0) return;
+    size_t errors = recorder->errors.count;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const option *found = NULL;
         if (lua_type(L, -2) == LUA_TSTRING) {
@@ -312,6 +324,7 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
         else read_option(L, recorder, found, who, parsed, slots);
         lua_settop(L, slots + 5); /* key and value: readers may leave things behind */
     }
+    sort_errors(recorder, errors);
 }
 
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set) {

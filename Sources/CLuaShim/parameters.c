@@ -103,6 +103,28 @@ static void refuse_text(lua_State *L, handout_recorder *recorder, const char *na
     handout_refuse(L, recorder, "parameter", "parameter '%s': expected %s, got \"%s\"", name, expected, shown);
 }
 
+/* Whether every element of the list at the top is of that kind; integers become floats where those are wanted. Pops the
+ * list when not. */
+static int check_elements(lua_State *L, handout_recorder *recorder, const char *name, kind element) {
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+        lua_rawgeti(L, -1, i);
+        kind got = kind_of(L, lua_gettop(L));
+        if (element == FLOAT && got == INTEGER) {
+            lua_pushnumber(L, lua_tonumber(L, -1));
+            lua_rawseti(L, -3, i);
+        } else if (got != element && !(element == TABLE && got == LIST) && !(element == LIST && got == TABLE)) {
+            char what[160];
+            handout_describe(L, -1, what, sizeof what);
+            handout_refuse(L, recorder, "parameter", "parameter '%s': expected a list of elements that are each %s, got %s", name,
+                           articles[element], what);
+            lua_pop(L, 2);
+            return 0;
+        }
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
 /* Pushes what the user gave; 0 when it was refused. `element` is the type of a list's elements. */
 static int push_given(lua_State *L, handout_recorder *recorder, const char *name, handout_parameter *parameter, kind type,
                       kind element) {
@@ -117,7 +139,7 @@ static int push_given(lua_State *L, handout_recorder *recorder, const char *name
         }
         kind got = kind_of(L, lua_gettop(L));
         if (got == LIST && type == TABLE && lua_rawlen(L, -1) == 0) got = TABLE;
-        if (type == ANY || got == type) return 1;
+        if (type == ANY || got == type) return type != LIST || check_elements(L, recorder, name, element);
         char what[160];
         handout_describe(L, -1, what, sizeof what);
         handout_refuse(L, recorder, "parameter", "parameter '%s': expected %s, got %s", name, articles[type], what);
@@ -126,7 +148,7 @@ static int push_given(lua_State *L, handout_recorder *recorder, const char *name
     }
     if (type == TABLE || (type == LIST && length && text[0] == '[')) {
         if (!push_json(L, name, text, length)) return 0;
-        if (lua_type(L, -1) == LUA_TTABLE) return 1;
+        if (lua_type(L, -1) == LUA_TTABLE) return type == TABLE || check_elements(L, recorder, name, element);
         refuse_text(L, recorder, name, articles[type], text, length);
         return 0;
     }

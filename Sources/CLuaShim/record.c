@@ -293,9 +293,12 @@ static void read_data(lua_State *L, reading *reading, uint32_t pool, const char 
         pool_set(L, reading->recorder, pool, HANDOUT_POOL_DATA, state->codec.out.data, state->codec.out.length);
         return;
     }
+    /* "variable.path: reason": the path goes between the quotes. */
     char task[256];
-    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable '%s': %s",
-                   task_name(reading, task, sizeof task), variable, message);
+    const char *reason = strstr(message, ": ");
+    int path = reason ? (int)(reason - message) : 0;
+    handout_refuse(L, reading->recorder, "capture", "task '%s': captured variable '%.*s': %s",
+                   task_name(reading, task, sizeof task), path, message, reason ? reason + 2 : message);
     reading->recorder->place = 0;
     lua_pop(L, 1);
     pool_set(L, reading->recorder, pool, HANDOUT_POOL_DATA, "\xc0", 1);

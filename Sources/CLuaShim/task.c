@@ -202,7 +202,7 @@ static int compare_captures(lua_State *L) {
     char message[200];
     if (handout_captures_changed(L, runner, 1, message, sizeof message)) {
         if (!runner->captures_changed) runner->captures_changed = 1;
-        keep_message(runner, message, strlen(message));
+        if (!runner->failed) keep_message(runner, message, strlen(message)); /* else its own error says more */
     }
     return 0;
 }
@@ -283,7 +283,7 @@ static void begin(handout_runner *runner, const handout_lease_item *item) {
     runner->name = NULL;
     runner->logged = 0;
     runner->never_retry = runner->has_retry_after = runner->asked_ended = 0;
-    runner->encoding = runner->captures_changed = 0;
+    runner->encoding = runner->captures_changed = runner->failed = runner->required = 0;
     runner->file = NULL;
     runner->line = 0;
     runner->last_progress = 0;
@@ -337,9 +337,10 @@ static void run_item(lua_State *L, handout_runner *runner) {
         status = lua_pcall(L, 1, 0, HANDLER);
         if (status != LUA_OK) {
             ended = ended_by_error(runner, status);
+            runner->failed = 1;
             lua_settop(L, INSTANCES);
         }
-        if (runner->used.count || runner->snapshots.count) {
+        if (runner->used.count || runner->snapshots.count || runner->required) {
             lua_pushcfunction(L, compare_captures);
             lua_pushvalue(L, INSTANCES);
             if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, INSTANCES);

@@ -46,7 +46,9 @@ typedef struct handout_runner {
     uint64_t started, deadline, last_progress;
     size_t logged;
     int encoding;              /* an error now is one of the result */
-    int captures_changed;
+    int captures_changed;      /* 2: beyond repair, the state must go */
+    int failed;
+    int required;              /* the task called require: it may have changed any module */
     handout_value result;
     handout_buffer message;    /* of the error */
     const char *file;          /* of the place that raised: kept by Lua or static */
@@ -67,6 +69,8 @@ uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t ro
 /* Pushes the function of that row with its captured variables set. `instances` is the table of closures. */
 void handout_push_function(lua_State *L, handout_runner *runner, int instances, uint32_t row);
 /* 1 when a captured variable was changed by the attempt; then `message` says which, and it will be set again. */
+/* Remembers what a module's table holds, the tables in it too, when it is met first; the value is at the top. */
+void handout_note_module(lua_State *L, const char *name);
 int handout_captures_changed(lua_State *L, handout_runner *runner, int instances, char *message, size_t size);
 void handout_take_snapshots(lua_State *L, handout_runner *runner);
 /* Encodes its argument to the codec: for a protected call. */

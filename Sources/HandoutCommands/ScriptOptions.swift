@@ -93,8 +93,9 @@ struct ScriptOptions: ParsableArguments {
         let program: ProgramSources
         do { program = try ProgramSources(path: script) } catch {
             let status: ExitStatus = error.code == .unreadable || error.code == .notFound ? .environment : .usage
-            if json && status == .usage {
-                throw refused(PlanRefusal(problems: [PlanProblem(code: "source", message: error.message)]), json: json)
+            if json {
+                _ = refused(PlanRefusal(problems: [PlanProblem(code: "source", message: error.message)]), json: json)
+                throw CommandFailure(status)
             }
             throw CommandFailure(status, TextEscape.shown(error.message))
         }

@@ -71,7 +71,7 @@ package final class RunCoordinator: @unchecked Sendable {
                 gate.lock()
                 state.expanded(task, counted, now: now())
             case .wait(let until):
-                pause = min(pause * 2, 20_000_000)
+                pause = min(pause * 2, 5_000_000)
                 state.idle += 1
                 gate.wait(until: epoch + until)
                 state.idle -= 1

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// The built `handout-lua`, run as a child of the tests.
 enum Tool {
@@ -50,14 +51,21 @@ private final class Child {
     private let begun = Child.now()
 
     init(_ path: String, _ arguments: [String], folder: String) {
+        (process, outputs) = Child.spawning.withLock { _ in Child.spawn(path, arguments, folder: folder) }
+    }
+
+    /// Held while pipes are made and a child starts, so that no other child inherits the pipes.
+    private static let spawning = Mutex(())
+
+    private static func spawn(_ path: String, _ arguments: [String], folder: String) -> (pid_t, [Int32]) {
         var out: [Int32] = [-1, -1], errors: [Int32] = [-1, -1]
-        precondition(pipe2(&out, O_CLOEXEC) == 0 && pipe2(&errors, O_CLOEXEC) == 0, "no pipes")
+        precondition(pipe(&out) == 0 && pipe(&errors) == 0, "no pipes")
+        for end in out + errors { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, out[1], 1)
         posix_spawn_file_actions_adddup2(&actions, errors[1], 2)
-        posix_spawn_file_actions_addchdir_np(&actions, folder)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         var none = sigset_t(), all = sigset_t()
@@ -66,18 +74,19 @@ private final class Child {
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        var words = ([path] + arguments).map { strdup($0) } + [nil]
+        // Swift's Glibc has no posix_spawn_file_actions_addchdir_np.
+        let command = "/usr/bin/env"
+        var words = ([command, "--chdir", folder, path] + arguments).map { strdup($0) } + [nil]
         var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/bin:/bin"), strdup("LANG=C.UTF-8"), nil]
         var process: pid_t = 0
-        let status = posix_spawn(&process, path, &actions, &attributes, &words, &environment)
+        let status = posix_spawn(&process, command, &actions, &attributes, &words, &environment)
         precondition(status == 0, "\(path) cannot be started: \(String(cString: strerror(status)))")
         for word in words + environment { free(word) }
         posix_spawn_file_actions_destroy(&actions)
         posix_spawnattr_destroy(&attributes)
         close(out[1])
         close(errors[1])
-        self.process = process
-        outputs = [out[0], errors[0]]
+        return (process, [out[0], errors[0]])
     }
 
     func closeOutput() {

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* How an attempt, or the planning of a script, ended. The numbers are those of `Ended` in HandoutCore. */
 enum handout_ended {
@@ -341,6 +342,9 @@ void handout_watch_interrupts(void);
 int handout_interrupts(void);
 /* Cores that this process may use. */
 int handout_cores(void);
+/* Starts a program in a process group of its own, with an empty signal mask, default dispositions and no descriptor but
+ * the three given ones as 0, 1 and 2, whatever the calling thread has. The lists end with NULL. Returns 0, or an errno. */
+int handout_spawn(pid_t *child, const char *path, char *const arguments[], char *const environment[], const int descriptors[3]);
 /* A size or duration as lua-api.md section 1 writes it, or a plain number of bytes or seconds. Returns 0, or -1. */
 int handout_size_from_text(const char *text, uint64_t *bytes);
 int handout_duration_from_text(const char *text, uint64_t *nanoseconds);

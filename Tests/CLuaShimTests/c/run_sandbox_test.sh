@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 shim="$here/../../../Sources/CLuaShim"
 out=${TMPDIR:-/tmp}/handout-sandbox-test
 mkdir -p "$out"
-clang=$(command -v clang || echo /opt/swift/usr/bin/clang)
+clang=$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")
 # The thread sanitizer of Swift's clang knows libdispatch, and needs it.
 swift_libraries=$(dirname "$(readlink -f "$clang")")/../lib/swift/linux
 sources=""

@@ -1,0 +1,2 @@
+-- expect: timeout
+local s = ("a"):rep(1000000) while true do s:gsub("a", function() end) end

@@ -1,0 +1,7 @@
+-- expect: reject | ok:1
+-- kind: script
+local handout = require "handout"
+local g = handout.graph("hostile")
+local a = g:task("a\u{202e}b", function() return 1 end)
+g:task("out", { needs = { a } }, function(x) return x end)
+return g

@@ -1,0 +1,2 @@
+-- expect: error | memory
+local handout = require "handout" handout.retry(("m"):rep(30000000))

@@ -1,0 +1,8 @@
+-- expect: ok:1
+-- kind: script
+local handout = require "handout"
+local g = handout.graph("hostile")
+g:task("out", function()
+  return 1
+end)
+return g

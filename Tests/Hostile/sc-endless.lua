@@ -1,0 +1,4 @@
+-- expect: reject
+-- kind: script
+-- time: 0.3
+while true do end

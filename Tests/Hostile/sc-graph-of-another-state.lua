@@ -1,0 +1,3 @@
+-- expect: reject
+-- kind: script
+return setmetatable({}, { __name = "handout.graph" })

@@ -1,0 +1,3 @@
+-- expect: reject
+-- kind: script
+local x = "a:1: b" = 1

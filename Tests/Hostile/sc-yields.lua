@@ -1,0 +1,3 @@
+-- expect: reject
+-- kind: script
+coroutine.yield(1)

@@ -1,0 +1,2 @@
+-- expect: ok | error | memory
+return #assert(load("return " .. ("'x'.."):rep(190) .. "'x'"))()

@@ -1,0 +1,3 @@
+-- expect: reject
+-- why: a coroutine is no data
+return coroutine.create(print)

@@ -1,0 +1,3 @@
+-- expect: reject
+-- why: a table that contains itself
+local t = {} t[1] = t return t

@@ -1,0 +1,3 @@
+-- expect: reject | ok
+-- why: a library table handed on
+return string

@@ -1,0 +1,3 @@
+-- expect: reject
+-- why: more than one result
+return 1, 2

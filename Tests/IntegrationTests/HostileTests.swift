@@ -1,0 +1,276 @@
+import Glibc
+import Testing
+
+/// A hostile script, and what may come of it.
+struct HostileCase: CustomTestStringConvertible, Sendable {
+    enum Kind: String, Sendable {
+        /// The body of a task's function.
+        case body
+        /// An expression that a task returns.
+        case value
+        /// A whole script; its task `out` gives the result.
+        case script
+    }
+
+    var id: String
+    var kind: Kind
+    var text: [UInt8]
+    /// `ok:LITERAL`, `ok`, `error`, `timeout`, `memory`, `reject`: any of them is sound.
+    var accepted: [String]
+    var memory: Int
+    var time: Double
+    var grace: Double
+    /// An expression over the value `v`, which must be true.
+    var check: String?
+    /// The body of the next task on the same worker, and the outcome it must have.
+    var then: (body: String, accepted: String)?
+    var forbidden: [String]
+
+    var testDescription: String { id }
+    var family: String { String(id.prefix { $0 != "-" }) }
+
+    /// Limits of the case are most; a case that only ends at its timeout does so earlier here, unless
+    /// `HANDOUT_HOSTILE_WHOLE` is set.
+    var timeout: Double {
+        accepted.first == "timeout" && getenv("HANDOUT_HOSTILE_WHOLE") == nil && kind != .script ? min(0.4, time) : time
+    }
+
+    /// The case as a script for the program.
+    var script: [UInt8] {
+        guard kind != .script else { return text }
+        var bytes = Array(
+            "local handout = require \"handout\"\nlocal g = handout.graph(\"hostile\")\n".utf8)
+        bytes += Array("local h = g:task(\"out\", { timeout = \(timeout), memory = \(memory) }, function()\n".utf8)
+        if kind == .value { bytes += Array("return ".utf8) + withoutComments } else { bytes += text }
+        bytes += Array("\nend)\n".utf8)
+        if let check { bytes += task("check", "return \(check)") }
+        for (index, accepted) in accepted.enumerated() where accepted.hasPrefix("ok:") {
+            bytes += task("is\(index)", "return v == \(accepted.dropFirst(3))")
+        }
+        bytes += Array("g:task(\"probe\", function() return 42 end)\n".utf8)
+        if let then {
+            bytes += Array("g:task(\"then\", function() \(then.body) end)\n".utf8)
+        }
+        return bytes + Array("return g\n".utf8)
+    }
+
+    private func task(_ id: String, _ body: String) -> [UInt8] {
+        Array("g:task(\"\(id)\", { needs = { h } }, function(v) \(body) end)\n".utf8)
+    }
+
+    private var withoutComments: [UInt8] {
+        let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        return Array(lines.filter { !$0.starts(with: "--".utf8) }.joined(separator: [UInt8(ascii: "\n")]))
+    }
+
+    /// Repeats the text of lines `--@@EXPAND n text`, `@` in it becoming 1 to n.
+    static func expanded(_ bytes: [UInt8]) -> [UInt8] {
+        var result: [UInt8] = []
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            if index > 0 { result.append(UInt8(ascii: "\n")) }
+            guard line.starts(with: "--@@EXPAND ".utf8) else {
+                result += line
+                continue
+            }
+            let rest = line.dropFirst(11)
+            let cut = rest.firstIndex(of: UInt8(ascii: " ")) ?? rest.endIndex
+            let count = Int(String(decoding: rest[..<cut], as: UTF8.self)) ?? 0
+            let pieces = rest[cut...].dropFirst().split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
+            result.reserveCapacity(result.count + count * rest.count)
+            for number in 1...max(1, count) {
+                result += pieces.count == 1 ? Array(pieces[0]) : Array(pieces.joined(separator: Array("\(number)".utf8)))
+            }
+        }
+        return result
+    }
+}
+
+/// Runs hostile scripts with the whole program, each in a process of its own, in `thread` isolation.
+@Suite struct HostileTests {
+    /// Cases that `thread` isolation cannot stop: a deadline that passes inside a C function ends the run.
+    static let needsProcess = Set([
+        "cl-find-lazy-multi", "cl-match-captures", "cl-gmatch-lazy", "cl-find-balance", "cl-find-frontier",
+        "own-cl-pattern-backtracking",
+    ])
+
+    @Test(.enabled(if: !shared.isEmpty, "no hostile cases: set HANDOUT_HOSTILE to their folder"), arguments: shared)
+    func `a shared hostile case has a sound outcome`(_ hostile: HostileCase) { judge(hostile) }
+
+    @Test(arguments: own)
+    func `a hostile script of ours has a sound outcome`(_ hostile: HostileCase) { judge(hostile) }
+
+    @Test func `our hostile scripts were found`() { #expect(own.count >= 30) }
+
+    private func judge(_ hostile: HostileCase) {
+        let folder = Folder()
+        folder.write("h.lua", hostile.script)
+        var arguments = ["run", "h.lua", "--json", "--keep-going", "-j", hostile.kind == .script ? "2" : "1"]
+        arguments += ["--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s"]
+        let most = hostile.timeout + hostile.grace
+        let result = Tool.run(arguments, in: folder, limit: most + 20)
+        let json = result.json
+        let outcome = outcome(of: hostile, result)
+        let isStuck = (json?["failures"]?.elements ?? []).contains {
+            $0["message"]?.string == "the deadline passed in a library function, which cannot be stopped in thread isolation"
+        }
+        report("\(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "")")
+
+        #expect(!result.isKilled && result.signal == 0)
+        #expect(isSound(outcome, hostile, json?["outputs"]), "\(hostile.id): \(outcome), accepted: \(hostile.accepted) \(result.errorText.prefix(500))")
+        #expect(result.seconds < most + slack)
+        if isStuck {
+            #expect(HostileTests.needsProcess.contains(hostile.id), "\(hostile.id) cannot be stopped")
+        } else if hostile.kind != .script, outcome != "reject" {
+            #expect(json?["outputs"]?["probe"] == .integer(42), "the next task of the same worker")
+            if let then = hostile.then {
+                let value = json?["outputs"]?["then"]
+                #expect(then.accepted.hasPrefix("ok:") && value == literal(then.accepted.dropFirst(3)))
+            }
+        }
+        let shown = result.out + result.errors
+        for text in hostile.forbidden { #expect(!shown.contains(Array(text.utf8)), "shown: \(text)") }
+        #expect(!shown.contains([0x1B]))
+        // The program's own base is below 64 MiB; a child begins with what its parent has resident.
+        let parent = residentMemory()
+        #expect(result.peakMemory <= max(parent, 64 << 20 + hostile.memory + 64 << 20))
+        #expect(residue(folder) == ["h.lua"])
+    }
+
+    private var slack: Double {
+        if let text = getenv("HANDOUT_TEST_SLACK"), let seconds = Double(String(cString: text)) { return seconds }
+        return 4  // the tests run beside each other
+    }
+
+    /// What came of the hostile task or script.
+    private func outcome(of hostile: HostileCase, _ result: Tool.Result) -> String {
+        if result.isKilled { return "hang" }
+        if result.status == 2 { return "reject" }
+        guard let json = result.json else { return "status \(result.status) signal \(result.signal)" }
+        for failure in json["failures"]?.elements ?? [] where failure["task"]?.string == "out" || hostile.kind == .script {
+            return failure["kind"]?.string ?? "?"
+        }
+        return "ok"
+    }
+
+    private func isSound(_ outcome: String, _ hostile: HostileCase, _ outputs: JSON?) -> Bool {
+        switch outcome {
+        case "ok": return hostile.accepted.enumerated().contains { isValue($1, at: $0, hostile, outputs) }
+        case "result": return hostile.accepted.contains("reject") || hostile.accepted.contains("error")
+        default: return hostile.accepted.contains(outcome)
+        }
+    }
+
+    /// Whether the value is the one that this accepted outcome names.
+    private func isValue(_ accepted: String, at index: Int, _ hostile: HostileCase, _ outputs: JSON?) -> Bool {
+        if accepted == "ok" { return true }
+        guard accepted.hasPrefix("ok:") else { return false }
+        if hostile.check != nil { return outputs?["check"] == .bool(true) }
+        if hostile.kind == .script { return outputs?["out"] == literal(accepted.dropFirst(3)) }
+        return outputs?["is\(index)"] == .bool(true)
+    }
+
+    private func literal(_ text: Substring) -> JSON? { text == "nil" ? .null : JSON(String(text)) }
+
+    private func residentMemory() -> Int {
+        let words = String(decoding: contents(of: "/proc/self/statm") ?? [], as: UTF8.self).split(separator: " ")
+        return words.count > 1 ? (Int(words[1]) ?? 0) * 4096 : 0
+    }
+
+    private func residue(_ folder: Folder) -> [String] { names(in: folder.path) }
+
+    private func report(_ line: String) {
+        guard getenv("HANDOUT_TEST_REPORT") != nil else { return }
+        let bytes = Array("hostile \(line)\n".utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
+    }
+}
+
+/// Names in a folder, sorted.
+private func names(in path: String) -> [String] {
+    guard let stream = opendir(path) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+}
+
+// MARK: - Where cases come from
+
+/// The cases of a manifest, without those of parts that are not built yet.
+private let shared: [HostileCase] = {
+    let folder = getenv("HANDOUT_HOSTILE").map { String(cString: $0) } ?? packageFolder + "/../shared/hostile"
+    guard let bytes = contents(of: folder + "/manifest.json"), let manifest = JSON(bytes) else { return [] }
+    return manifest.elements.compactMap { entry in
+        guard let id = entry["id"]?.string, let file = entry["file"]?.string,
+            let kind = entry["kind"]?.string.flatMap({ HostileCase.Kind(rawValue: $0) }),
+            let text = contents(of: folder + "/" + file), !id.hasPrefix("al-"), !id.hasPrefix("cap-")
+        else { return nil }
+        let limits = entry["limits"]
+        let accepted = [entry["expect"]?.string ?? "error"] + (entry["accept"]?.elements.compactMap(\.string) ?? [])
+        return HostileCase(
+            id: id, kind: kind, text: entry["expand"] == .bool(true) ? HostileCase.expanded(text) : text,
+            accepted: accepted, memory: limits?["memory_bytes"]?.integer ?? 64 << 20,
+            time: limits?["time_s"]?.double ?? 2, grace: limits?["grace_s"]?.double ?? 1,
+            check: entry["check"]?.string,
+            then: entry["then"].flatMap { then in
+                then["body"]?.string.map { ($0, then["expect"]?.string ?? "ok") }
+            },
+            forbidden: entry["forbid_output"]?.elements.compactMap(\.string) ?? [])
+    }
+}()
+
+/// Our own scripts in `Tests/Hostile`: their head is lines `-- key: value`.
+private let own: [HostileCase] = {
+    let folder = packageFolder + "/Tests/Hostile"
+    return names(in: folder).filter { $0.hasSuffix(".lua") }.compactMap { name in
+        guard let text = contents(of: folder + "/" + name) else { return nil }
+        var head: [String: String] = [:]
+        for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
+            guard line.hasPrefix("-- "), let colon = line.firstIndex(of: ":") else { break }
+            head[String(line.dropFirst(3)[..<colon])] = line[line.index(after: colon)...].drop { $0 == " " }.description
+        }
+        let then = head["then"].flatMap { text -> (String, String)? in
+            guard let arrow = text.range(of: " => ") else { return nil }
+            return (String(text[..<arrow.lowerBound]), String(text[arrow.upperBound...]))
+        }
+        return HostileCase(
+            id: "own-" + name.dropLast(4), kind: HostileCase.Kind(rawValue: head["kind"] ?? "body") ?? .body,
+            text: HostileCase.expanded(text),
+            accepted: (head["expect"] ?? "error").split(separator: "|").map { $0.trimmed },
+            memory: (Int(head["memory"] ?? "") ?? 64) << 20, time: Double(head["time"] ?? "") ?? 2, grace: 1,
+            check: head["check"], then: then, forbidden: head["forbid"].map { [$0] } ?? [])
+    }
+}()
+
+extension Substring {
+    fileprivate var trimmed: String {
+        String(self.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+}
+
+extension String {
+    /// Where `text` first stands; without Foundation.
+    fileprivate func range(of text: String) -> Range<Index>? {
+        var at = startIndex
+        while at < endIndex {
+            if self[at...].hasPrefix(text) { return at..<index(at, offsetBy: text.count) }
+            at = index(after: at)
+        }
+        return nil
+    }
+}
+
+extension [UInt8] {
+    fileprivate func contains(_ bytes: [UInt8]) -> Bool {
+        guard let first = bytes.first, count >= bytes.count else { return bytes.isEmpty }
+        for at in 0...(count - bytes.count) where self[at] == first && self[at..<at + bytes.count].elementsEqual(bytes) {
+            return true
+        }
+        return false
+    }
+}
