@@ -100,23 +100,38 @@ static uint32_t new_instance(lua_State *L, handout_runner *runner, int instances
         lua_rawseti(L, -2, (lua_Integer)class + 1);
         lua_pop(L, 1);
     }
-    uint32_t *words = malloc(3u * (n + 1u) * sizeof(uint32_t));
+    uint32_t *words = malloc(4u * (n + 1u) * sizeof(uint32_t));
     handout_instance *instance = words ? handout_vector_add(&runner->instances) : NULL;
     if (!instance) free(words), luaL_error(L, "not enough memory");
     memset(words, 0xFF, 3u * (n + 1u) * sizeof(uint32_t));
+    memset(words + 3 * (n + 1u), 0, (n + 1u) * sizeof(uint32_t));
     *instance = (handout_instance){.class = class, .pool = pool, .count = n, .current = words,
-                                   .inner = words + n + 1, .size = words + 2 * (n + 1)};
+                                   .inner = words + n + 1, .size = words + 2 * (n + 1),
+                                   .joined = (uint8_t *)(words + 3 * (n + 1))};
     lua_rawseti(L, instances, (lua_Integer)runner->instances.count);
     return (uint32_t)(runner->instances.count - 1);
 }
 
 static uint32_t instance_for(lua_State *L, handout_runner *runner, int instances, uint32_t pool);
 
+/* Gives captured variable `u` of the closure a place of its own again. */
+static void separate(lua_State *L, int closure, uint32_t u) {
+    if (luaL_loadstring(L, "local a return function() return a end") != LUA_OK) lua_error(L);
+    lua_call(L, 0, 1);
+    lua_upvaluejoin(L, closure, (int)u + 1, -1, 1);
+    lua_pop(L, 1);
+}
+
 static void set_variable(lua_State *L, handout_runner *runner, int instances, uint32_t index, int closure, uint32_t u,
                          uint32_t pool) {
     const handout_tables *tables = runner->tables;
     uint64_t entry = tables->pool[pool];
     unsigned kind = handout_pool_kind(entry);
+    if (handout_pool_is_shared(entry)) runner->has_shared = 1;
+    if (instance_at(runner, index)->joined[u] && instance_at(runner, index)->current[u] != pool) {
+        separate(L, closure, u);
+        instance_at(runner, index)->joined[u] = 0;
+    }
     if (kind == HANDOUT_POOL_FUNCTION) {
         uint32_t inner = instance_at(runner, index)->inner[u];
         if (instance_at(runner, index)->current[u] == pool && instance_at(runner, inner)->pool == pool) {
@@ -186,6 +201,36 @@ static uint32_t instance_for(lua_State *L, handout_runner *runner, int instances
     return found;
 }
 
+/* Lets functions of the attempt that capture one variable share it. */
+static void join_shared(lua_State *L, handout_runner *runner, int instances) {
+    const uint32_t *used = (const uint32_t *)runner->used.data;
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 8, "captured functions");
+    for (size_t i = 1; i < runner->used.count; i++) {
+        handout_instance *later = instance_at(runner, used[i]);
+        lua_rawgeti(L, instances, (lua_Integer)used[i] + 1);
+        for (uint32_t u = 0; u < later->count; u++) {
+            uint32_t pool = later->current[u];
+            unsigned kind = pool == HANDOUT_NONE ? HANDOUT_POOL_GLOBALS : handout_pool_kind(runner->tables->pool[pool]);
+            if (kind > HANDOUT_POOL_INTEGER || !handout_pool_is_shared(runner->tables->pool[pool])) continue;
+            for (size_t j = 0; j < i; j++) {
+                handout_instance *earlier = instance_at(runner, used[j]);
+                uint32_t v = 0;
+                while (v < earlier->count && earlier->current[v] != pool) v++;
+                if (v == earlier->count) continue;
+                lua_rawgeti(L, instances, (lua_Integer)used[j] + 1);
+                if (lua_upvalueid(L, top + 1, (int)u + 1) != lua_upvalueid(L, top + 2, (int)v + 1)) {
+                    lua_upvaluejoin(L, top + 1, (int)u + 1, top + 2, (int)v + 1);
+                    later->joined[u] = earlier->joined[v] = 1;
+                }
+                lua_pop(L, 1);
+                break;
+            }
+        }
+        lua_settop(L, top);
+    }
+}
+
 void handout_push_function(lua_State *L, handout_runner *runner, int instances, uint32_t row) {
     const handout_tables *tables = runner->tables;
     uint32_t class = tables->classes[row];
@@ -199,7 +244,9 @@ void handout_push_function(lua_State *L, handout_runner *runner, int instances, 
     use_instance(L, runner, index);
     int closure = lua_gettop(L);
     const uint32_t *captures = tables->captures + tables->capture_offsets[row];
+    runner->has_shared = 0;
     for (uint32_t u = 0; u < n; u++) set_variable(L, runner, instances, index, closure, u, captures[u]);
+    if (runner->has_shared && runner->used.count > 1) join_shared(L, runner, instances);
 }
 
 /* ---- Changes ---- */

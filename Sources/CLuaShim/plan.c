@@ -23,7 +23,7 @@ int handout_recorder_init(handout_recorder *recorder, handout_state *state, cons
     recorder->pool_bytes.size = 1;
     recorder->errors.size = sizeof(handout_plan_error);
     recorder->declared.size = sizeof(char *);
-    recorder->met.size = 16;
+    recorder->met.size = recorder->met_variables.size = 16;
     recorder->code.size = 1;
     recorder->known_parameters.size = sizeof(handout_plan_parameter);
     return 0;
@@ -58,6 +58,7 @@ void handout_recorder_free(handout_recorder *recorder) {
     free(recorder->errors.data);
     free(recorder->declared.data);
     free(recorder->met.data);
+    free(recorder->met_variables.data);
     free(recorder->code.data);
     handout_buffer_free(&recorder->declaration);
     for (size_t i = 0; i < recorder->known_parameters.count; i++) {

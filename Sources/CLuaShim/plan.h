@@ -72,7 +72,7 @@ typedef struct handout_recorder {
     handout_vector graphs;     /* handout_graph_record */
     handout_vector classes;    /* handout_class_record */
     handout_vector sources;    /* handout_source */
-    handout_vector option_sets, pool, pool_bytes, errors, declared, met, known_parameters, code;
+    handout_vector option_sets, pool, pool_bytes, errors, declared, met, met_variables, known_parameters, code;
     uint32_t *class_table;     /* open addressing over classes, index + 1 */
     uint32_t class_capacity;
     handout_identity *identities;

@@ -123,6 +123,12 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
     if (state->limit && total + state->used > state->limit) handout_exhausted(L);
 }
 
+/* Whether it is shared is known before its value is, and stays. */
+static void set_entry(handout_recorder *recorder, uint32_t index, uint64_t word) {
+    uint64_t *entry = (uint64_t *)recorder->pool.data + index;
+    *entry = (*entry & 1ull << 63) | word;
+}
+
 static uint32_t pool_reserve(lua_State *L, handout_recorder *recorder) {
     uint64_t *entry = handout_vector_add(&recorder->pool);
     if (!entry || recorder->pool.count >= 1u << 28) handout_exhausted(L);
@@ -137,7 +143,7 @@ static void pool_set(lua_State *L, handout_recorder *recorder, uint32_t index, u
     void *to = handout_vector_add_many(&recorder->pool_bytes, length);
     if (!to && length) handout_exhausted(L);
     if (length) memcpy(to, bytes, length);
-    ((uint64_t *)recorder->pool.data)[index] = pool_word(kind, position);
+    set_entry(recorder, index, pool_word(kind, position));
 }
 
 uint32_t handout_pool_add(lua_State *L, handout_recorder *recorder, unsigned kind, const void *bytes, size_t length) {
@@ -164,11 +170,23 @@ typedef struct reading {
     int depth;
 } reading;
 
-/* A function met in this reading, and its pool entry. */
-typedef struct met_function {
+/* A function or variable met while the variables of one closure are read, and its pool entry. */
+typedef struct met_item {
     const void *identity;
     uint32_t pool;
-} met_function;
+} met_item;
+
+static met_item *find_met(const handout_vector *met, const void *identity) {
+    for (size_t i = 0; i < met->count; i++)
+        if (((met_item *)met->data)[i].identity == identity) return (met_item *)met->data + i;
+    return NULL;
+}
+
+static void add_met(lua_State *L, handout_vector *met, const void *identity, uint32_t pool) {
+    met_item *item = handout_vector_add(met);
+    if (!item) handout_exhausted(L);
+    *item = (met_item){identity, pool};
+}
 
 static void read_value(lua_State *L, reading *reading, uint32_t pool, const char *variable);
 
@@ -193,14 +211,20 @@ static void refuse_capture(lua_State *L, reading *reading, const char *variable,
 
 /* The pool index for a captured variable of a captured function: one a variable, wherever it is met. */
 static uint32_t nested_pool(lua_State *L, reading *reading, int function, int n, int *known) {
-    handout_identity *identity = identity_find(reading->recorder, lua_upvalueid(L, function, n));
-    if (identity) {
-        /* A held closure will have it read when it lets go; until then nothing else can read a later value. */
-        *known = 1;
-        return identity->pool;
+    handout_recorder *recorder = reading->recorder;
+    const void *id = lua_upvalueid(L, function, n);
+    handout_identity *identity = identity_find(recorder, id);
+    met_item *variable = identity ? NULL : find_met(&recorder->met_variables, id);
+    *known = identity || variable;
+    if (*known) {
+        /* Of a held closure it is read when that lets go: nothing else can read a later value. */
+        uint32_t pool = identity ? identity->pool : variable->pool;
+        ((uint64_t *)recorder->pool.data)[pool] |= 1ull << 63;
+        return pool;
     }
-    *known = 0;
-    return pool_reserve(L, reading->recorder);
+    uint32_t pool = pool_reserve(L, recorder);
+    add_met(L, &recorder->met_variables, id, pool);
+    return pool;
 }
 
 static void read_function(lua_State *L, reading *reading, uint32_t pool, const char *variable) {
@@ -213,9 +237,7 @@ static void read_function(lua_State *L, reading *reading, uint32_t pool, const c
         return;
     }
     reading->depth++;
-    met_function *met = handout_vector_add(&recorder->met);
-    if (!met) handout_exhausted(L);
-    *met = (met_function){identity, pool};
+    add_met(L, &recorder->met, identity, pool);
     uint32_t class = handout_class_of(L, recorder, function);
     uint32_t n = ((handout_class_record *)recorder->classes.data)[class].public.upvalues;
     uint32_t *words = lua_newuserdatauv(L, (n + 1u) * sizeof(uint32_t), 0);
@@ -225,10 +247,8 @@ static void read_function(lua_State *L, reading *reading, uint32_t pool, const c
         const char *name = lua_getupvalue(L, function, (int)u);
         const void *value = lua_type(L, -1) == LUA_TFUNCTION ? lua_topointer(L, -1) : NULL;
         words[u] = HANDOUT_NONE;
-        for (size_t i = 0; value && i < recorder->met.count; i++) {
-            met_function *seen = (met_function *)recorder->met.data + i;
-            if (seen->identity == value) words[u] = seen->pool;
-        }
+        met_item *met = value ? find_met(&recorder->met, value) : NULL;
+        if (met) words[u] = met->pool;
         if (words[u] == HANDOUT_NONE) {
             int known;
             words[u] = nested_pool(L, reading, function, (int)u, &known);
@@ -313,19 +333,19 @@ static void read_value(lua_State *L, reading *reading, uint32_t pool, const char
         if (lua_isinteger(L, -1)) {
             lua_Integer n = lua_tointeger(L, -1);
             if (n >= -(1ll << 54) && n < 1ll << 54) {
-                ((uint64_t *)recorder->pool.data)[pool] = pool_word(HANDOUT_POOL_INTEGER, (uint64_t)n);
+                set_entry(recorder, pool, pool_word(HANDOUT_POOL_INTEGER, (uint64_t)n));
                 return;
             }
         }
         break;
     case LUA_TTABLE:
         if (is_globals(L) && strcmp(variable, "_ENV") == 0) {
-            ((uint64_t *)recorder->pool.data)[pool] = pool_word(HANDOUT_POOL_GLOBALS, 0);
+            set_entry(recorder, pool, pool_word(HANDOUT_POOL_GLOBALS, 0));
             return;
         }
         if (strcmp(variable, "_ENV") == 0) {
             refuse_capture(L, reading, variable, "a function whose _ENV is not the global table cannot be a task");
-            ((uint64_t *)recorder->pool.data)[pool] = pool_word(HANDOUT_POOL_GLOBALS, 0);
+            set_entry(recorder, pool, pool_word(HANDOUT_POOL_GLOBALS, 0));
             return;
         }
         /* fall through */
@@ -363,24 +383,32 @@ static void read_value(lua_State *L, reading *reading, uint32_t pool, const char
 static void begin_reading(reading *reading, handout_recorder *recorder, uint32_t graph, uint32_t row) {
     reading->recorder = recorder;
     reading->depth = 0;
-    recorder->met.count = 0;
+    recorder->met.count = recorder->met_variables.count = 0;
     reading->graph = graph;
     reading->row = row;
 }
 
 static void push_held(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_HELD); }
 
-/* Reads captured variable `u` of the closure at `index`, held by `record`, and lets its identity go. */
-static void let_go(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t u) {
-    handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
-    uint32_t pool = record->pools[u];
-    const void *id = record->ids[u];
+/* Reads captured variable `u` of the closure at `index`, held for `class`. */
+static void read_held(lua_State *L, reading *reading, uint32_t class, int index, uint32_t u) {
+    uint32_t pool = ((handout_class_record *)reading->recorder->classes.data)[class].pools[u];
     const char *name = lua_getupvalue(L, index, (int)u + 1);
+    read_value(L, reading, pool, name);
+    lua_pop(L, 1);
+}
+
+/* Reads those variables of the closure held for `class`, at `previous`, that the one at `index` does not share. Nothing
+ * is let go before all are read: captured functions may refer to any of them. */
+static void read_replaced(lua_State *L, handout_recorder *recorder, uint32_t class, int previous, int index) {
+    handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
+    uint32_t n = record->public.upvalues;
     reading now;
     begin_reading(&now, recorder, record->held_graph, record->held_task);
-    read_value(L, &now, pool, name);
-    lua_pop(L, 1);
-    identity_release(recorder, id);
+    for (uint32_t u = 0; u < n; u++) {
+        record = (handout_class_record *)recorder->classes.data + class; /* reading may add classes */
+        if (record->ids[u] != lua_upvalueid(L, index, (int)u + 1)) read_held(L, &now, class, previous, u);
+    }
 }
 
 void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t graph,
@@ -394,17 +422,18 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
     luaL_checkstack(L, 12, "captures");
     push_held(L);
     int held = lua_gettop(L);
-    if (record->held) lua_rawgeti(L, held, (lua_Integer)class + 1);
-    else lua_pushnil(L);
-    int previous = lua_gettop(L);
+    if (record->held) {
+        lua_rawgeti(L, held, (lua_Integer)class + 1);
+        read_replaced(L, recorder, class, held + 1, index);
+        record = (handout_class_record *)recorder->classes.data + class;
+    }
     for (uint32_t u = 0; u < n; u++) {
         const void *id = lua_upvalueid(L, index, (int)u + 1);
-        record = (handout_class_record *)recorder->classes.data + class; /* reading may add classes */
         uint32_t pool;
         if (record->held && record->ids[u] == id) {
             pool = record->pools[u];
         } else {
-            if (record->held) let_go(L, recorder, class, previous, u);
+            if (record->held) identity_release(recorder, record->ids[u]);
             handout_identity *identity = identity_find(recorder, id);
             if (identity) {
                 identity->holders++;
@@ -413,7 +442,6 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
                 pool = pool_reserve(L, recorder);
                 identity_add(L, recorder, id, pool);
             }
-            record = (handout_class_record *)recorder->classes.data + class;
             record->ids[u] = id;
             record->pools[u] = pool;
         }
@@ -435,9 +463,9 @@ void handout_read_held(lua_State *L, handout_recorder *recorder) {
         handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
         if (!record->held) continue;
         lua_rawgeti(L, held, (lua_Integer)class + 1);
-        uint32_t n = record->public.upvalues;
-        for (uint32_t u = 0; u < n; u++) let_go(L, recorder, class, held + 1, u);
-        ((handout_class_record *)recorder->classes.data + class)->held = 0;
+        reading now;
+        begin_reading(&now, recorder, record->held_graph, record->held_task);
+        for (uint32_t u = 0, n = record->public.upvalues; u < n; u++) read_held(L, &now, class, held + 1, u);
         lua_settop(L, held);
     }
     lua_pop(L, 1);

@@ -13,6 +13,7 @@ typedef struct handout_instance {
     uint32_t *current; /* pool index each holds now, ~0: none */
     uint32_t *inner;   /* for a captured function its instance */
     uint32_t *size;    /* encoded bytes of a captured table or string */
+    uint8_t *joined;   /* 1: the variable is shared with another instance */
 } handout_instance;
 
 /* A global of the script's own that holds plain data, to see that no task changes it. */
@@ -48,6 +49,7 @@ typedef struct handout_runner {
     int encoding;              /* an error now is one of the result */
     int captures_changed;      /* 2: beyond repair, the state must go */
     int failed;
+    int has_shared;            /* several functions of the attempt capture one variable */
     int required;              /* the task called require: it may have changed any module */
     handout_value result;
     handout_buffer message;    /* of the error */

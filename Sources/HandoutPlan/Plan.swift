@@ -71,13 +71,6 @@ package final class Plan: Sendable {
         return (file < files.count ? files[file] : nil, Int(word & 0xFF_FFFF))
     }
 
-    /// Where the function of a declared task stands.
-    package func placeOfFunction(of task: TaskID) -> (file: String?, line: Int) {
-        let known = functions.classList[Int(functions.classes[task.index])]
-        let file = Int(known.source)
-        return (file < files.count ? files[file] : nil, Int(known.line))
-    }
-
     /// The program as bytes with a name: what is shipped and cached.
     package var bundle: Bundle {
         Bundle(

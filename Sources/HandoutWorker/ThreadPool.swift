@@ -110,7 +110,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     }
 
     private func report(_ completion: Completion, _ failure: handout_failure) -> FailureReport {
-        let place = tables.plan.placeOfFunction(of: tables.declaredRow(of: completion.task))
+        let place = tables.plan.place(of: tables.declaredRow(of: completion.task))
         let file = failure.file.map { String(cString: $0) }
         return FailureReport(
             task: completion.task, attempt: completion.attempt, ended: completion.ended ?? .error,

@@ -1,4 +1,4 @@
--- expect: reject
+-- expect: reject | ok:1
 -- kind: script
 local handout = require "handout"
 local g = handout.graph("hostile")

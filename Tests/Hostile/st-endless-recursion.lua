@@ -1,2 +1,2 @@
--- expect: error
+-- expect: error | memory
 local function f() return 1 + f() end return f()

@@ -63,26 +63,33 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         return Array(lines.filter { !$0.starts(with: "--".utf8) }.joined(separator: [UInt8(ascii: "\n")]))
     }
 
-    /// Repeats the text of lines `--@@EXPAND n text`, `@` in it becoming 1 to n.
-    static func expanded(_ bytes: [UInt8]) -> [UInt8] {
-        var result: [UInt8] = []
+    /// Writes a script, repeating the text of lines `--@@EXPAND n text`, `@` in it becoming 1 to n. In pieces: a child
+    /// begins with what its parent has resident.
+    static func write(_ bytes: [UInt8], to path: String) {
+        guard let file = fopen(path, "w") else { return }
+        defer { fclose(file) }
         for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-            if index > 0 { result.append(UInt8(ascii: "\n")) }
+            if index > 0 { put([UInt8(ascii: "\n")], file) }
             guard line.starts(with: "--@@EXPAND ".utf8) else {
-                result += line
+                put(Array(line), file)
                 continue
             }
             let rest = line.dropFirst(11)
             let cut = rest.firstIndex(of: UInt8(ascii: " ")) ?? rest.endIndex
             let count = Int(String(decoding: rest[..<cut], as: UTF8.self)) ?? 0
             let pieces = rest[cut...].dropFirst().split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
-            result.reserveCapacity(result.count + count * rest.count)
-            for number in 1...max(1, count) {
-                result += pieces.count == 1 ? Array(pieces[0]) : Array(pieces.joined(separator: Array("\(number)".utf8)))
+            for start in stride(from: 1, through: count, by: 100_000) {
+                let numbers = start...min(count, start + 99_999)
+                if pieces.count == 1 {
+                    put(Array(repeatElement(pieces[0], count: numbers.count).joined()), file)
+                } else {
+                    put(numbers.flatMap { Array(pieces.joined(separator: Array("\($0)".utf8))) }, file)
+                }
             }
         }
-        return result
     }
+
+    private static func put(_ bytes: [UInt8], _ file: UnsafeMutablePointer<FILE>) { fwrite(bytes, 1, bytes.count, file) }
 }
 
 /// Runs hostile scripts with the whole program, each in a process of its own, in `thread` isolation.
@@ -103,9 +110,9 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
 
     private func judge(_ hostile: HostileCase) {
         let folder = Folder()
-        folder.write("h.lua", hostile.script)
+        HostileCase.write(hostile.script, to: folder.path + "/h.lua")
         var arguments = ["run", "h.lua", "--json", "--keep-going", "-j", hostile.kind == .script ? "2" : "1"]
-        arguments += ["--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s"]
+        arguments += ["--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s", "--plan-memory", "\(hostile.memory)"]
         let most = hostile.timeout + hostile.grace
         let result = Tool.run(arguments, in: folder, limit: most + 20)
         let json = result.json
@@ -131,7 +138,7 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         for text in hostile.forbidden { #expect(!shown.contains(Array(text.utf8)), "shown: \(text)") }
         #expect(!shown.contains([0x1B]))
         // The program's own base is below 64 MiB; a child begins with what its parent has resident.
-        let parent = residentMemory()
+        let parent = peakMemory()
         #expect(result.peakMemory <= max(parent, 64 << 20 + hostile.memory + 64 << 20))
         #expect(residue(folder) == ["h.lua"])
     }
@@ -171,9 +178,11 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
 
     private func literal(_ text: Substring) -> JSON? { text == "nil" ? .null : JSON(String(text)) }
 
-    private func residentMemory() -> Int {
-        let words = String(decoding: contents(of: "/proc/self/statm") ?? [], as: UTF8.self).split(separator: " ")
-        return words.count > 1 ? (Int(words[1]) ?? 0) * 4096 : 0
+    /// Most memory that this process ever had resident.
+    private func peakMemory() -> Int {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        return usage.ru_maxrss * 1024
     }
 
     private func residue(_ folder: Folder) -> [String] { names(in: folder.path) }
@@ -213,8 +222,7 @@ private let shared: [HostileCase] = {
         let limits = entry["limits"]
         let accepted = [entry["expect"]?.string ?? "error"] + (entry["accept"]?.elements.compactMap(\.string) ?? [])
         return HostileCase(
-            id: id, kind: kind, text: entry["expand"] == .bool(true) ? HostileCase.expanded(text) : text,
-            accepted: accepted, memory: limits?["memory_bytes"]?.integer ?? 64 << 20,
+            id: id, kind: kind, text: text, accepted: accepted, memory: limits?["memory_bytes"]?.integer ?? 64 << 20,
             time: limits?["time_s"]?.double ?? 2, grace: limits?["grace_s"]?.double ?? 1,
             check: entry["check"]?.string,
             then: entry["then"].flatMap { then in
@@ -240,7 +248,7 @@ private let own: [HostileCase] = {
         }
         return HostileCase(
             id: "own-" + name.dropLast(4), kind: HostileCase.Kind(rawValue: head["kind"] ?? "body") ?? .body,
-            text: HostileCase.expanded(text),
+            text: text,
             accepted: (head["expect"] ?? "error").split(separator: "|").map { $0.trimmed },
             memory: (Int(head["memory"] ?? "") ?? 64) << 20, time: Double(head["time"] ?? "") ?? 2, grace: 1,
             check: head["check"], then: then, forbidden: head["forbid"].map { [$0] } ?? [])
@@ -267,10 +275,18 @@ extension String {
 
 extension [UInt8] {
     fileprivate func contains(_ bytes: [UInt8]) -> Bool {
-        guard let first = bytes.first, count >= bytes.count else { return bytes.isEmpty }
-        for at in 0...(count - bytes.count) where self[at] == first && self[at..<at + bytes.count].elementsEqual(bytes) {
-            return true
+        guard !bytes.isEmpty, count >= bytes.count else { return bytes.isEmpty }
+        return withUnsafeBytes { whole in
+            bytes.withUnsafeBytes { part in
+                var at = whole.baseAddress!
+                var left = whole.count
+                while left >= part.count, let found = memchr(at, Int32(bytes[0]), left - part.count + 1) {
+                    if memcmp(found, part.baseAddress!, part.count) == 0 { return true }
+                    left -= UnsafeRawPointer(found) - at + 1
+                    at = UnsafeRawPointer(found) + 1
+                }
+                return false
+            }
         }
-        return false
     }
 }

@@ -167,7 +167,9 @@ enum handout_pool_kind {
     HANDOUT_POOL_GLOBALS,  /* _ENV */
     HANDOUT_POOL_PENDING,  /* while planning only: not read yet */
 };
-static inline unsigned handout_pool_kind(uint64_t entry) { return (unsigned)(entry >> 56); }
+static inline unsigned handout_pool_kind(uint64_t entry) { return (unsigned)(entry >> 56) & 0x7F; }
+/* The top bit: a variable that several functions of one task capture, and see each other's changes of. */
+static inline int handout_pool_is_shared(uint64_t entry) { return (int)(entry >> 63); }
 static inline uint64_t handout_pool_position(uint64_t entry) { return entry & 0xFFFFFFFFFFFFFFu; }
 static inline int64_t handout_pool_integer(uint64_t entry) { return (int64_t)(entry << 8) >> 8; }
 
