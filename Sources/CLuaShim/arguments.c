@@ -24,8 +24,8 @@ void handout_push_key(lua_State *L, const handout_tables *tables, const handout_
     }
     const handout_group *keys = key_source(tables, group);
     size_t length;
-    const uint8_t *key = handout_value_string(keys->bytes + keys->offsets[element],
-                                              keys->offsets[element + 1] - keys->offsets[element], &length);
+    const uint8_t *key = handout_value_string(keys->key_bytes + keys->key_offsets[element],
+                                              keys->key_offsets[element + 1] - keys->key_offsets[element], &length);
     lua_pushlstring(L, (const char *)key, key ? length : 0);
 }
 

@@ -30,8 +30,8 @@ int handout_append_key(const handout_tables *tables, uint32_t index, uint32_t el
         return handout_value_append(&key, out);
     }
     const handout_group *keys = key_source(tables, group);
-    const uint8_t *from = keys->bytes + keys->offsets[element];
-    return handout_buffer_append(out, from, handout_value_size(from, keys->offsets[element + 1] - keys->offsets[element]));
+    return handout_buffer_append(out, keys->key_bytes + keys->key_offsets[element],
+                                 keys->key_offsets[element + 1] - keys->key_offsets[element]);
 }
 
 static int append_group(const handout_tables *tables, uint32_t index, handout_buffer *out) {

@@ -3,10 +3,8 @@
 #include "sandbox.h"
 #include <string.h>
 
-static size_t largest_string(lua_State *L) {
-    size_t limit = handout_of(L)->limit, most = (size_t)1 << 31;
-    return limit != 0 && limit < most ? limit : most;
-}
+/* Larger strings are an error; those between the memory limit and this end with the memory limit. */
+static const size_t largest_string = (size_t)1 << 31;
 
 /* Repeats the first `unit` bytes at `to` until `size` bytes are filled. */
 static void repeat(char *to, size_t unit, size_t size) {
@@ -19,7 +17,7 @@ static int string_rep(lua_State *L) {
     const char *text = luaL_checklstring(L, 1, &length);
     lua_Integer times = luaL_checkinteger(L, 2);
     const char *separator = luaL_optlstring(L, 3, "", &separator_length);
-    size_t unit = length + separator_length, most = largest_string(L);
+    size_t unit = length + separator_length, most = largest_string;
     if (times <= 0 || unit == 0) {
         lua_pushliteral(L, "");
         return 1;
@@ -39,7 +37,7 @@ static int call_stock(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex
 
 /* `cN` pads byte by byte up to N. */
 static int string_pack(lua_State *L) {
-    size_t most = largest_string(L);
+    size_t most = largest_string;
     for (const char *at = luaL_checkstring(L, 1); *at != '\0'; at++) {
         if (*at != 'c') continue;
         size_t size = 0;

@@ -425,6 +425,7 @@ handout_state *handout_task_state_new(const handout_program *program, const hand
     runner->own = calloc(tables->class_count + 1u, sizeof(uint32_t));
     state->task_runner = runner;
     state->template_mode = 1;
+    state->random_seed = program->seed;
     if (!runner->own) {
         handout_task_state_free(state);
         return NULL;

@@ -23,7 +23,9 @@ struct CheckCommand: ParsableCommand {
                 "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]}")
             return
         }
-        try StandardOutput.line("graph '\(plan.graph.name)': \(shape.tasks) tasks, \(shape.edges) edges, depth \(shape.depth)")
+        let tasks = shape.tasks == 1 ? "1 task" : "\(shape.tasks) tasks"
+        let edges = shape.edges == 1 ? "1 edge" : "\(shape.edges) edges"
+        try StandardOutput.line("graph '\(plan.graph.name)': \(tasks), \(edges), depth \(shape.depth)")
         for parameter in plan.parameters {
             let value = (try? parameter.value.json()).map { String(decoding: $0, as: UTF8.self) } ?? "?"
             let help = parameter.help.map { "  \(TextEscape.shown($0))" } ?? ""

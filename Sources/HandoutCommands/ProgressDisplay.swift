@@ -99,6 +99,7 @@ final class ProgressDisplay {
     private func oneDecimal(_ number: Double) -> String { "\((number * 10).rounded() / 10)" }
 
     private func time(_ seconds: Double) -> String {
+        if seconds < 0.1 { return "\(Int((seconds * 1000).rounded())) ms" }
         if seconds < 10 { return "\(oneDecimal(seconds)) s" }
         if seconds < 120 { return "\(Int(seconds)) s" }
         if seconds < 7200 { return "\(Int(seconds / 60)) min" }

@@ -21,7 +21,7 @@ struct RunCommand: ParsableCommand {
     @Argument(help: "Output names, else ids of tasks: only they and what they need run. Default: all outputs.")
     var targets: [String] = []
 
-    @Option(name: .customShort("j"), help: ArgumentHelp("Threads. Default: the cores.", valueName: "n"))
+    @Option(name: .customShort("j", allowingJoined: true), help: ArgumentHelp("Threads. Default: the cores.", valueName: "n"))
     var threads: Int?
 
     @Flag(help: "After a failure go on with what does not depend on it.")

@@ -12,7 +12,7 @@ struct ScriptOptions: ParsableArguments {
     var script: String
 
     @Option(
-        name: .customShort("p"),
+        name: .customShort("p", allowingJoined: true),
         help: ArgumentHelp("A parameter; name=@file reads its value from a file.", valueName: "name=value"))
     var parameters: [String] = []
 

@@ -111,7 +111,13 @@ extension SchedulerCore {
         guard state <= RowState.paused else { return }
         if state == RowState.ready { counts.ready -= 1 }
         record(.taskSkipped(TaskID(row), reason), now, &output)
-        if row >= declared || kinds[row] != Word.mapKind { counts.skipped += 1 }
+        if row >= declared || kinds[row] != Word.mapKind {
+            counts.skipped += 1
+        } else if blockOfOwner[UInt32(row)] == nil {
+            // A map that never came to be counts as one task that never started: a run must not look whole without it.
+            counts.total += 1
+            counts.skipped += 1
+        }
         endBadly(row, RowState.skipped, &output)
     }
 

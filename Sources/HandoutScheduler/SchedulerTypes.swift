@@ -111,7 +111,7 @@ package struct LeaseBuffer: Sendable {
 /// How many tasks are where. `done`, `failed` and `skipped` are disjoint and cover all of `total` at the end.
 ///
 /// Counted are rows that run a function: tasks, instances of maps, and the nodes of reduces, roots included. A map row
-/// counts only when its expansion failed: as one failed task.
+/// counts only when it has no instances: as one failed task when its expansion failed, as one skipped when it never was.
 package struct Counts: Sendable, Equatable {
     package var total = 0
     package var done = 0

@@ -18,6 +18,7 @@ package final class RunTables: @unchecked Sendable {
     private let groupRows: [TaskID]
     /// Element positions, kept until the run ends.
     private var positions: [UnsafeMutablePointer<UInt32>] = []
+    private var keptKeys: [UnsafeMutablePointer<UInt8>] = []
     private var rows: Int
 
     /// Nil when there is no address space for the results.
@@ -65,6 +66,7 @@ package final class RunTables: @unchecked Sendable {
             handout_value_free(&results.base[row])
         }
         for position in positions { position.deallocate() }
+        for keys in keptKeys { keys.deallocate() }
         groups.deallocate()
         groupOf?.deallocate()
         native.deallocate()
@@ -143,12 +145,38 @@ package final class RunTables: @unchecked Sendable {
             let what = status == -2 ? "larger than memory" : "a value that is neither"
             return .failure(notElements(what, nil, task))
         }
+        if keyed == 1 { keepKeys(of: index, bytes, offsets, Int(count)) }
         lock.withLock { positions.append(offsets) }
         groups[Int(index)].bytes = bytes
         groups[Int(index)].offsets = UnsafePointer(offsets)
         groups[Int(index)].elements = count
         groups[Int(index)].keyed = keyed == 1 ? 1 : 0
         return .success(Int(count))
+    }
+
+    /// Copies the keys of a table: a map is known by them for longer than its elements are kept.
+    private func keepKeys(
+        of index: UInt32, _ bytes: UnsafePointer<UInt8>, _ offsets: UnsafeMutablePointer<UInt32>, _ count: Int
+    ) {
+        let keyOffsets = UnsafeMutablePointer<UInt32>.allocate(capacity: count + 1)
+        var length = 0
+        for element in 0..<count {
+            keyOffsets[element] = UInt32(length)
+            let start = Int(offsets[element])
+            length += handout_value_size(bytes + start, Int(offsets[element + 1]) - start)
+        }
+        keyOffsets[count] = UInt32(length)
+        let keys = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, length))
+        for element in 0..<count {
+            let size = Int(keyOffsets[element + 1] - keyOffsets[element])
+            (keys + Int(keyOffsets[element])).update(from: bytes + Int(offsets[element]), count: size)
+        }
+        groups[Int(index)].key_bytes = UnsafePointer(keys)
+        groups[Int(index)].key_offsets = UnsafePointer(keyOffsets)
+        lock.withLock {
+            positions.append(keyOffsets)
+            keptKeys.append(keys)
+        }
     }
 
     private let lock = PositionLock()

@@ -2,7 +2,7 @@
  *
  *   S=Sources/CLuaShim; F="-g -O1 -I $S -I $S/include $(pkg-config --cflags lua5.4) Tests/Fuzz/fuzz_value.c
  *       $S/codec.c $S/value.c $S/json.c"
- *   /opt/swift/usr/bin/clang -fsanitize=fuzzer,address,undefined $F -o /tmp/fuzz_value $(pkg-config --libs lua5.4)
+ *   clang -fsanitize=fuzzer,address,undefined $F -o /tmp/fuzz_value $(pkg-config --libs lua5.4)
  *   /tmp/fuzz_value -max_total_time=60
  * Without libFuzzer, random and mutated bytes:
  *   gcc -DSTANDALONE -fsanitize=address,undefined $F -o /tmp/fuzz_value $(pkg-config --libs lua5.4)

@@ -234,6 +234,16 @@ import Testing
             """)
     }
 
+    @Test func `a variable that a helper changes and puts back is seen by other helpers in between`() {
+        expectOutputs(
+            """
+            local level = 0
+            local function show() return level end
+            local function with(f) level = level + 1 local s = f() level = level - 1 return s end
+            g:task("t", function() return with(function() return { show(), level } end) end)
+            """, "{\n  \"t\": [1,1]\n}")
+    }
+
     // MARK: Tables
 
     @Test func `a captured table arrives whole, and each iteration's is its own`() {

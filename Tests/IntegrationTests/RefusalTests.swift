@@ -456,7 +456,7 @@ private let refusals = [
         "capture t.lua:5: task 'b': captured variable 'w': a function made in C cannot be captured by a task"),
     Refusal(
         "a captured table with a function in it", "local t = { a = { f } }\ng:task(\"b\", function() return t end)",
-        "capture t.lua:5: task 'b': captured variable 't': t.a[1]: a function cannot be captured by a task"),
+        "capture t.lua:5: task 'b': captured variable 't.a[1]': a function cannot be captured by a task"),
     Refusal(
         "a captured table that contains itself", "local t = {}\nt[1] = t\ng:task(\"b\", function() return t end)",
         "capture t.lua:6: task 'b': captured variable 't': the table contains itself at t[1]"),

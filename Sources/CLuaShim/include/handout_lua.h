@@ -276,6 +276,8 @@ typedef struct handout_group {
     const uint32_t *offsets;
     uint32_t element_task; /* first of the element tasks */
     uint32_t elements;     /* number of elements */
+    const uint8_t *key_bytes; /* encoded keys of its own, when keyed by bytes: they outlive the elements */
+    const uint32_t *key_offsets;
     uint32_t key_group;    /* when the elements are tasks of a keyed map: that map's group, else ~0 */
     uint8_t keyed;
     uint8_t is_map;

@@ -290,7 +290,7 @@ static void test_strings_and_tables(void) {
     GIVES("return ('ab'):rep(3, ',') .. ('x'):rep(0) .. ('x'):rep(1, '--') .. (''):rep(3, '.') .. "
         "('abc'):rep(5)",
           "ab,ab,abx..abcabcabcabcabc");
-    RAISES("string.pack('c2000000000', '')", "resulting string too large");
+    RAISES("string.pack('c3000000000', '')", "resulting string too large");
     GIVES("return #string.pack('<i4c10s1', 1, 'x', 'yz')", "17");
     GIVES("local s = '' for k, v in ('k = v'):gmatch('(%w+)%s*=%s*(%w+)') do s = s .. k .. v end return s",
         "kv");
@@ -387,7 +387,7 @@ static void test_module(void) {
         {"\"64 XiB\"", "\"64 XiB\""}, {"\"64mib\"", "\"64mib\""}, {"\"1,5GiB\"", "\"1,5GiB\""}, {"-1",
             "-1"}, {"1.5", "1.5"},
         {"1e300", "1e+300"}, {"{}", "a table"}, {"nil", "nil"}, {"\"17179869185GiB\"", "\"17179869185GiB\""},
-        {"\"12\"", "\"12\""}, {"\"1MiB\\0\"", "\"1MiB\\x00\""}, {"\"\"", "\"\""}, {"0/0", "-nan"}};
+        {"\"12\"", "\"12\""}, {"\"1MiB\\0\"", "\"1MiB\\x00\""}, {"\"\"", "\"\""}, {"0/0", "nan"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(source, sizeof source, "return handout.bytes(%s)", bad[i][0]);
         snprintf(message, sizeof message, "bytes: expected a size such as \"512MiB\", got %s", bad[i][1]);
