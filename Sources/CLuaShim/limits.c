@@ -465,3 +465,12 @@ int handout_thread_start(pthread_t *thread, handout_slot *slot, void (*body)(voi
 }
 
 void handout_thread_join(pthread_t thread) { pthread_join(thread, NULL); }
+
+int handout_thread_join_within(pthread_t thread, uint64_t nanoseconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* the clock of pthread_timedjoin_np */
+    uint64_t end = (uint64_t)until.tv_nsec + nanoseconds;
+    until.tv_sec += (time_t)(end / 1000000000u);
+    until.tv_nsec = (long)(end % 1000000000u);
+    return pthread_timedjoin_np(thread, NULL, &until);
+}

@@ -23,7 +23,7 @@ int handout_recorder_init(handout_recorder *recorder, handout_state *state, cons
     recorder->pool_bytes.size = 1;
     recorder->errors.size = sizeof(handout_plan_error);
     recorder->declared.size = sizeof(char *);
-    recorder->met.size = recorder->met_variables.size = 16;
+    recorder->met.size = recorder->met_variables.size = 24;
     recorder->code.size = 1;
     recorder->known_parameters.size = sizeof(handout_plan_parameter);
     return 0;

@@ -78,6 +78,7 @@ typedef struct handout_recorder {
     handout_identity *identities;
     uint32_t identity_capacity, identity_count;
     handout_buffer declaration; /* of the parameter at hand */
+    uint32_t reading;          /* number of the reading of captured variables that goes on */
     uint32_t place;            /* line and source that the next refusal is of; 0: the line that runs */
     uint64_t errors_left_out;
     uint32_t returned_graph;

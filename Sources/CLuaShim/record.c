@@ -8,7 +8,7 @@
 
 char HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
 
-enum { MAX_ERRORS = 100, MAX_CAPTURE_DEPTH = 150 };
+enum { MAX_ERRORS = 100, MAX_CAPTURE_DEPTH = 150, REMEMBERED = 256 };
 
 /* ---- Vectors ---- */
 
@@ -170,11 +170,14 @@ typedef struct reading {
     int depth;
 } reading;
 
-/* A function or variable met while the variables of one closure are read, and its pool entry. */
+/* A captured function, or a variable that it captures, and its pool entry. They are remembered from one reading to the
+ * next, so that what several closures reach keeps its entry; `owner` is the function that the variable was met in. */
 typedef struct met_item {
-    const void *identity;
-    uint32_t pool;
+    const void *identity, *owner;
+    uint32_t pool, reading;
 } met_item;
+
+static char HANDOUT_KEY_ANCHORS; /* table of the functions met: their addresses, and their variables', stay taken */
 
 static met_item *find_met(const handout_vector *met, const void *identity) {
     for (size_t i = 0; i < met->count; i++)
@@ -182,10 +185,32 @@ static met_item *find_met(const handout_vector *met, const void *identity) {
     return NULL;
 }
 
-static void add_met(lua_State *L, handout_vector *met, const void *identity, uint32_t pool) {
-    met_item *item = handout_vector_add(met);
-    if (!item) handout_exhausted(L);
-    *item = (met_item){identity, pool};
+static void add_met(lua_State *L, handout_vector *met, met_item item) {
+    met_item *to = handout_vector_add(met);
+    if (!to) handout_exhausted(L);
+    *to = item;
+}
+
+static void forget_met(lua_State *L, handout_recorder *recorder) {
+    recorder->met.count = recorder->met_variables.count = 0;
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_ANCHORS);
+}
+
+/* Notes the function at the top as met in this reading, with that entry. */
+static void meet_function(lua_State *L, handout_recorder *recorder, uint32_t pool) {
+    const void *identity = lua_topointer(L, -1);
+    met_item *met = find_met(&recorder->met, identity);
+    if (met) {
+        met->pool = pool;
+        met->reading = recorder->reading;
+        return;
+    }
+    add_met(L, &recorder->met, (met_item){identity, NULL, pool, recorder->reading});
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_ANCHORS);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)recorder->met.count);
+    lua_pop(L, 1);
 }
 
 static void read_value(lua_State *L, reading *reading, uint32_t pool, const char *variable);
@@ -212,32 +237,37 @@ static void refuse_capture(lua_State *L, reading *reading, const char *variable,
 /* The pool index for a captured variable of a captured function: one a variable, wherever it is met. */
 static uint32_t nested_pool(lua_State *L, reading *reading, int function, int n, int *known) {
     handout_recorder *recorder = reading->recorder;
-    const void *id = lua_upvalueid(L, function, n);
+    const void *id = lua_upvalueid(L, function, n), *owner = lua_topointer(L, function);
     handout_identity *identity = identity_find(recorder, id);
     met_item *variable = identity ? NULL : find_met(&recorder->met_variables, id);
-    *known = identity || variable;
-    if (*known) {
-        /* Of a held closure it is read when that lets go: nothing else can read a later value. */
-        uint32_t pool = identity ? identity->pool : variable->pool;
-        ((uint64_t *)recorder->pool.data)[pool] |= 1ull << 63;
-        return pool;
+    uint64_t *pool = (uint64_t *)recorder->pool.data;
+    if (identity) { /* of a held closure: it is read when that lets go, and nothing else can read a later value */
+        *known = handout_pool_kind(pool[identity->pool]) != HANDOUT_POOL_PENDING;
+        pool[identity->pool] |= 1ull << 63;
+        return identity->pool;
     }
-    uint32_t pool = pool_reserve(L, recorder);
-    add_met(L, &recorder->met_variables, id, pool);
-    return pool;
+    if (variable) {
+        *known = variable->reading == recorder->reading;
+        variable->reading = recorder->reading;
+        if (variable->owner != owner) pool[variable->pool] |= 1ull << 63;
+        return variable->pool;
+    }
+    *known = 0;
+    uint32_t added = pool_reserve(L, recorder);
+    add_met(L, &recorder->met_variables, (met_item){id, owner, added, recorder->reading});
+    return added;
 }
 
 static void read_function(lua_State *L, reading *reading, uint32_t pool, const char *variable) {
     handout_recorder *recorder = reading->recorder;
     int function = lua_gettop(L);
-    const void *identity = lua_topointer(L, function);
     if (reading->depth >= MAX_CAPTURE_DEPTH) {
         refuse_capture(L, reading, variable, "captured functions nested deeper than 150");
         pool_set(L, recorder, pool, HANDOUT_POOL_DATA, "\xc0", 1);
         return;
     }
     reading->depth++;
-    add_met(L, &recorder->met, identity, pool);
+    meet_function(L, recorder, pool);
     uint32_t class = handout_class_of(L, recorder, function);
     uint32_t n = ((handout_class_record *)recorder->classes.data)[class].public.upvalues;
     uint32_t *words = lua_newuserdatauv(L, (n + 1u) * sizeof(uint32_t), 0);
@@ -248,12 +278,11 @@ static void read_function(lua_State *L, reading *reading, uint32_t pool, const c
         const void *value = lua_type(L, -1) == LUA_TFUNCTION ? lua_topointer(L, -1) : NULL;
         words[u] = HANDOUT_NONE;
         met_item *met = value ? find_met(&recorder->met, value) : NULL;
-        if (met) words[u] = met->pool;
+        if (met && met->reading == recorder->reading) words[u] = met->pool;
         if (words[u] == HANDOUT_NONE) {
             int known;
             words[u] = nested_pool(L, reading, function, (int)u, &known);
-            uint64_t entry = ((uint64_t *)recorder->pool.data)[words[u]];
-            if (!known || handout_pool_kind(entry) == HANDOUT_POOL_PENDING) read_value(L, reading, words[u], name);
+            if (!known) read_value(L, reading, words[u], name);
         }
         lua_pop(L, 1);
     }
@@ -380,10 +409,11 @@ static void read_value(lua_State *L, reading *reading, uint32_t pool, const char
     read_data(L, reading, pool, variable);
 }
 
-static void begin_reading(reading *reading, handout_recorder *recorder, uint32_t graph, uint32_t row) {
+static void begin_reading(lua_State *L, reading *reading, handout_recorder *recorder, uint32_t graph, uint32_t row) {
     reading->recorder = recorder;
     reading->depth = 0;
-    recorder->met.count = recorder->met_variables.count = 0;
+    recorder->reading++;
+    if (recorder->reading == 1 || recorder->met.count + recorder->met_variables.count > REMEMBERED) forget_met(L, recorder);
     reading->graph = graph;
     reading->row = row;
 }
@@ -404,7 +434,7 @@ static void read_replaced(lua_State *L, handout_recorder *recorder, uint32_t cla
     handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
     uint32_t n = record->public.upvalues;
     reading now;
-    begin_reading(&now, recorder, record->held_graph, record->held_task);
+    begin_reading(L, &now, recorder, record->held_graph, record->held_task);
     for (uint32_t u = 0; u < n; u++) {
         record = (handout_class_record *)recorder->classes.data + class; /* reading may add classes */
         if (record->ids[u] != lua_upvalueid(L, index, (int)u + 1)) read_held(L, &now, class, previous, u);
@@ -464,7 +494,7 @@ void handout_read_held(lua_State *L, handout_recorder *recorder) {
         if (!record->held) continue;
         lua_rawgeti(L, held, (lua_Integer)class + 1);
         reading now;
-        begin_reading(&now, recorder, record->held_graph, record->held_task);
+        begin_reading(L, &now, recorder, record->held_graph, record->held_task);
         for (uint32_t u = 0, n = record->public.upvalues; u < n; u++) read_held(L, &now, class, held + 1, u);
         lua_settop(L, held);
     }

@@ -59,8 +59,9 @@ package struct Planner: Sendable {
         let given = ParameterStorage(parameters)
         let host = PlanHost(sources: program, log: printer())
         let result = PlanResult()
+        let thread: NativeThread
         do {
-            let thread = try NativeThread(slot: slot) { [limits, seed] in
+            thread = try NativeThread(slot: slot) { [limits, seed] in
                 let entry = program.entry
                 var config = handout_plan_config()
                 config.source = UnsafeRawPointer(entry.text.base).assumingMemoryBound(to: CChar.self)
@@ -76,10 +77,13 @@ package struct Planner: Sendable {
                 config.local_cpu = UInt32(clamping: limits.cpu)
                 result.plan = handout_plan_run(&config)
             }
-            thread.join()
         } catch {
             throw PlanRefusal(
                 problems: [PlanProblem(code: "thread", message: "no thread could be started (errno \(error.code))")])
+        }
+        while !thread.join(within: 50_000_000) {
+            // The thread, and all that it uses, is left as it is: nothing can stop it.
+            if slot.isStuck { throw stuck(program) }
         }
         guard let plan = result.plan else {
             throw PlanRefusal(problems: [PlanProblem(code: "memory", message: "not enough memory to plan")])
@@ -91,6 +95,17 @@ package struct Planner: Sendable {
             throw PlanRefusal(problems: problems, leftOut: Int(plan.pointee.errors_left_out))
         }
         return adopt(&plan.pointee, program)
+    }
+
+    private func stuck(_ program: ProgramSources) -> PlanRefusal {
+        let seconds = Double(limits.time) / 1e9
+        return PlanRefusal(
+            problems: [
+                PlanProblem(
+                    code: "timeout",
+                    message: "planning took longer than \(seconds) s of CPU time, in a library function "
+                        + "that cannot be stopped (--plan-time sets it)", file: program.entry.file)
+            ])
     }
 
     /// Prints lines until 64 KiB have been printed (`lua-api.md`, section 2).

@@ -21,7 +21,8 @@ extension SchedulerCore {
             if state == RowState.excluded { continue }
             if state < RowState.done { open += 1 }
             let isMap = row < declared && kinds[row] == Word.mapKind
-            guard !isMap || state == RowState.failed else { continue }
+            let neverWas = state == RowState.skipped && blockOfOwner[UInt32(row)] == nil
+            guard !isMap || state == RowState.failed || neverWas else { continue }
             expected.total += 1
             switch state {
             case RowState.done: expected.done += 1

@@ -28,6 +28,9 @@ package final class NativeThread: @unchecked Sendable {
 
     /// Waits for the body to return. Once.
     package func join() { handout_thread_join(handle) }
+
+    /// Waits for at most so many nanoseconds; true when the body has returned, and then no further `join` may follow.
+    package func join(within nanoseconds: UInt64) -> Bool { handout_thread_join_within(handle, nanoseconds) == 0 }
 }
 
 /// The system could not start a thread; `code` is its errno.
@@ -47,6 +50,9 @@ package final class LeaseSlot: @unchecked Sendable {
     }
 
     deinit { handout_slot_free(pointer) }
+
+    /// A deadline passed a grace time ago and the thread is still in C code.
+    package var isStuck: Bool { handout_slot_stuck(pointer) != 0 }
 }
 
 /// What was built and is running.

@@ -224,8 +224,8 @@ private struct RandomScript {
               return n % \(Self.modulus)
             end)
             """)
-        // A map counts its instances, of which it has none before it is expanded.
-        if isThere { count(.done, values.count) }
+        // A map counts its instances; one that was never expanded counts itself.
+        if isThere { count(.done, values.count) } else { count(.skipped) }
         nodes.append(Node(id: id, value: value, state: isThere ? .done : .skipped, isMap: true))
     }
 

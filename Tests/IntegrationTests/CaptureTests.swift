@@ -244,6 +244,40 @@ import Testing
             """, "{\n  \"t\": [1,1]\n}")
     }
 
+    @Test func `a variable stays one variable when another task captures only one of its helpers`() {
+        expectOutputs(
+            """
+            local level = 0
+            local function show() return level end
+            local function with() level = level + 1 local s = show() level = level - 1 return s end
+            g:task("b", function() return show() end)
+            g:task("t", function() return with() end)
+            g:task("u", function() level = level + 1 local s = show() local w = with() level = level - 1 return { s, w } end)
+            """, "{\n  \"b\": 0,\n  \"t\": 1,\n  \"u\": [1,2]\n}")
+    }
+
+    @Test func `helpers share their iteration's variable, whatever other iterations declare`() {
+        expectOutputs(
+            """
+            for i = 1, 3 do
+              local level = i * 10
+              local function show() return level end
+              local function with() level = level + 1 local s = show() level = level - 1 return s end
+              if i ~= 2 then g:task("s" .. i, function() return show() end) end
+              g:task("t" .. i, function() return with() + show() end)
+            end
+            """,
+            """
+            {
+              "s1": 10,
+              "s3": 30,
+              "t1": 21,
+              "t2": 41,
+              "t3": 61
+            }
+            """)
+    }
+
     // MARK: Tables
 
     @Test func `a captured table arrives whole, and each iteration's is its own`() {

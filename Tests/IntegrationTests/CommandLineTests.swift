@@ -52,7 +52,7 @@ import Testing
     @Test func `check shows parameters with their values and help`() {
         let result = folder.tool(
             "check", graphScript("handout.param(\"n\", 3, \"how many\")\nhandout.param(\"s\", \"x\")\ng:task(\"a\", f)"), ["-p", "n=5"])
-        #expect(result.output == "graph 'x': 1 tasks, 0 edges, depth 1\nparameter n = 5  how many\nparameter s = \"x\"\n")
+        #expect(result.output == "graph 'x': 1 task, 0 edges, depth 1\nparameter n = 5  how many\nparameter s = \"x\"\n")
     }
 
     @Test func `targets choose outputs and tasks, and only what they need runs`() {
@@ -176,7 +176,8 @@ import Testing
 
     @Test func `progress with plain lines says how the run ended`() {
         let result = folder.tool("run", graphScript("g:task(\"t\", f)"), ["--progress", "plain"])
-        #expect(result.errorText == "finished: 1 done in 0.0 s\n")
+        #expect(result.errorText.hasPrefix("finished: 1 done in "))
+        #expect(result.errorText.split(separator: "\n").count == 1)
     }
 
     @Test func `a failure shows task, attempt, message and the user's traceback`() {

@@ -120,7 +120,7 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         let isStuck = (json?["failures"]?.elements ?? []).contains {
             $0["message"]?.string == "the deadline passed in a library function, which cannot be stopped in thread isolation"
         }
-        report("\(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "")")
+        report("\(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)")
 
         #expect(!result.isKilled && result.signal == 0)
         #expect(isSound(outcome, hostile, json?["outputs"]), "\(hostile.id): \(outcome), accepted: \(hostile.accepted) \(result.errorText.prefix(500))")

@@ -124,6 +124,8 @@ void handout_slot_cancel(handout_slot *slot, int on);
  * or an errno. The body runs on it; `slot` (may be NULL) is registered with the watchdog for that time. */
 int handout_thread_start(pthread_t *thread, handout_slot *slot, void (*body)(void *context), void *context);
 void handout_thread_join(pthread_t thread);
+/* Waits for at most so long. Returns 0 when the thread has ended, else an errno. */
+int handout_thread_join_within(pthread_t thread, uint64_t nanoseconds);
 
 /* The deadline signal, SIGURG by default; 0: no signal is used and deadlines only hold at calls of our own functions.
  * Before the first thread. */
