@@ -43,7 +43,8 @@ let package = Package(
         .target(
             name: "HandoutCommands",
             dependencies: [
-                "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime", "CLuaShim",
+                "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime",
+                "CLuaShim",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(name: "handout-lua", dependencies: ["HandoutCommands"], swiftSettings: settings),

@@ -81,7 +81,8 @@ package final class LocalRun: Sendable {
         host = PlanHost(
             sources: plan.program,
             log: { [log = options.log] task, level, text in
-                log(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level,
+                log(
+                    String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level,
                     String(decoding: text, as: UTF8.self))
             },
             progress: { [progress = options.progress] task, fraction, text in

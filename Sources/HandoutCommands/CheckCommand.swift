@@ -20,7 +20,8 @@ struct CheckCommand: ParsableCommand {
         let shape = GraphShape(plan.graph)
         if json {
             try StandardOutput.line(
-                "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]}")
+                "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]}"
+            )
             return
         }
         let tasks = shape.tasks == 1 ? "1 task" : "\(shape.tasks) tasks"

@@ -17,7 +17,7 @@ public enum CommandLineTool {
             let status = HandoutLua.exitCode(for: error)
             if status == .success {
                 try? StandardOutput.line(HandoutLua.fullMessage(for: error))
-                    exit(ExitStatus.success.rawValue)
+                exit(ExitStatus.success.rawValue)
             }
             Terminal.standard.line(HandoutLua.fullMessage(for: error))
             exit(ExitStatus.usage.rawValue)

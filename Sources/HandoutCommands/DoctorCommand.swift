@@ -24,9 +24,12 @@ struct DoctorCommand: ParsableCommand {
             let entries = findings.map {
                 "{\"name\":\(TextEscape.json($0.name)),\"ok\":\($0.ok),\"text\":\(TextEscape.json($0.text))}"
             }
-            try StandardOutput.line("{\"ok\":\(findings.allSatisfy(\.ok)),\"findings\":[\(entries.joined(separator: ","))]}")
+            try StandardOutput.line(
+                "{\"ok\":\(findings.allSatisfy(\.ok)),\"findings\":[\(entries.joined(separator: ","))]}")
         } else {
-            for finding in findings { try StandardOutput.line("\(finding.ok ? "ok " : "!! ") \(finding.name): \(finding.text)") }
+            for finding in findings {
+                try StandardOutput.line("\(finding.ok ? "ok " : "!! ") \(finding.name): \(finding.text)")
+            }
         }
         if !findings.allSatisfy(\.ok) { throw CommandFailure(.environment) }
     }

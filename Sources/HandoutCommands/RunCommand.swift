@@ -21,7 +21,9 @@ struct RunCommand: ParsableCommand {
     @Argument(help: "Output names, else ids of tasks: only they and what they need run. Default: all outputs.")
     var targets: [String] = []
 
-    @Option(name: .customShort("j", allowingJoined: true), help: ArgumentHelp("Threads. Default: the cores.", valueName: "n"))
+    @Option(
+        name: .customShort("j", allowingJoined: true),
+        help: ArgumentHelp("Threads. Default: the cores.", valueName: "n"))
     var threads: Int?
 
     @Flag(help: "After a failure go on with what does not depend on it.")
@@ -44,7 +46,9 @@ struct RunCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if let threads, !(1...1024).contains(threads) { throw ValidationError("-j: expected 1 to 1024, got \(threads)") }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("-j: expected 1 to 1024, got \(threads)")
+        }
     }
 
     func run() throws {

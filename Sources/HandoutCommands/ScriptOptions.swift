@@ -22,7 +22,9 @@ struct ScriptOptions: ParsableArguments {
     @Option(help: "Seed of math.random and of the spread of pauses.")
     var seed: UInt64 = 0
 
-    @Option(help: ArgumentHelp("The run directory, which relative paths start from.", valueName: "folder"), completion: .directory)
+    @Option(
+        help: ArgumentHelp("The run directory, which relative paths start from.", valueName: "folder"),
+        completion: .directory)
     var dir: String = "."
 
     @Option(

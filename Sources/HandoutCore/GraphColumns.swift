@@ -75,7 +75,10 @@ package final class GraphColumns: Sendable {
         self.declaredOutputs = declaredOutputs
     }
 
-    package func kind(_ task: TaskID) -> TaskKind { TaskKind(rawValue: kinds[task.index])! }
+    package func kind(_ task: TaskID) -> TaskKind {
+        guard let kind = TaskKind(rawValue: kinds[task.index]) else { preconditionFailure("a row of no known kind") }
+        return kind
+    }
     package func options(of task: TaskID) -> TaskOptions { options[Int(optionIndices[task.index])] }
 
     /// The words that say what `task` needs.

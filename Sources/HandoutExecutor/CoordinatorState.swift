@@ -24,7 +24,9 @@ struct CoordinatorState: ~Copyable {
     private var pending: [UInt64: FailureReport] = [:]
     private var pace: [SlotPace]
 
-    init(graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String, epoch: UInt64) {
+    init(
+        graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String, epoch: UInt64
+    ) {
         self.link = link
         self.worker = worker
         self.epoch = epoch

@@ -7,7 +7,9 @@ package enum NearestName {
         for name in names {
             var distance = distance(letters, Array(name.utf8))
             // `retry` for `retries`: a common beginning is near, whatever follows.
-            if letters.count >= 4, distance > 2, name.utf8.count >= 4, name.utf8.prefix(4).elementsEqual(letters.prefix(4)) {
+            if letters.count >= 4, distance > 2, name.utf8.count >= 4,
+                name.utf8.prefix(4).elementsEqual(letters.prefix(4))
+            {
                 distance = 2
             }
             if distance < (best?.distance ?? (letters.count < 4 ? 2 : 3)) { best = (name, distance) }

@@ -74,7 +74,9 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         var state: OpaquePointer?
         while next(slot) {
             while true {
-                if state == nil { state = handout_task_state_new(program.native, tables.native, host.native, lease.pointer) }
+                if state == nil {
+                    state = handout_task_state_new(program.native, tables.native, host.native, lease.pointer)
+                }
                 guard let running = state else { fatalError("no memory for a Lua state") }
                 // 0: the lease is done; else a limit was hit, and a new state goes on with what is left of it.
                 if handout_task_state_run(running) == 0 { break }
@@ -89,7 +91,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
 
     package func collect(slot: Int, into completions: inout [Completion], failures: inout [FailureReport]) {
         let done = handout_slot_done(leases[slot].pointer)
-        let from = handout_slot_completions(leases[slot].pointer)!
+        guard let from = handout_slot_completions(leases[slot].pointer) else { return }
         for index in Int(taken[slot])..<Int(done) {
             let native = from[index]
             var completion = Completion(
@@ -125,15 +127,15 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     }
 
     package func lend(slot: Int, _ entries: [LeaseEntry], time: UInt64) {
-        let items = handout_slot_items(leases[slot].pointer)!
+        guard let items = handout_slot_items(leases[slot].pointer) else { return }
         options.withUnsafeBufferPointer { options in
             for index in entries.indices {
                 let entry = entries[index]
                 let row = tables.declaredRow(of: entry.task).index
-                let limits = UnsafePointer(options.baseAddress! + Int(optionIndices.base[row]))
+                let limits = options[Int(optionIndices.base[row])]
                 items[index] = handout_lease_item(
                     task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
-                    timeout: limits.pointee.timeout, memory: limits.pointee.memory, cpu: limits.pointee.cpu)
+                    timeout: limits.timeout, memory: limits.memory, cpu: limits.cpu)
             }
         }
         lent[slot].removeAll(keepingCapacity: true)
