@@ -21,7 +21,9 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
-        .target(name: "CLuaShim", dependencies: ["CLua"]),
+        .target(
+            name: "CLuaShim", dependencies: ["CLua"],
+            cSettings: ["state", "values", "sandbox", "plan", "task"].map { .headerSearchPath($0) }),
         .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
         .target(name: "HandoutCore", swiftSettings: settings),
         .target(name: "HandoutScheduler", dependencies: ["HandoutCore"], swiftSettings: settings),

@@ -1,7 +1,7 @@
 /* Fuzzing of the value codec and of JSON.
  *
- *   S=Sources/CLuaShim; F="-g -O1 -I $S -I $S/include $(pkg-config --cflags lua5.4) Tests/Fuzz/fuzz_value.c
- *       $S/codec.c $S/value.c $S/json.c"
+ *   S=Sources/CLuaShim; F="-g -O1 -I $S/include -I $S/state -I $S/values $(pkg-config --cflags lua5.4) Tests/Fuzz/fuzz_value.c
+ *       $S/values/codec.c $S/values/value.c $S/values/json.c"
  *   clang -fsanitize=fuzzer,address,undefined $F -o /tmp/fuzz_value $(pkg-config --libs lua5.4)
  *   /tmp/fuzz_value -max_total_time=60
  * Without libFuzzer, random and mutated bytes:

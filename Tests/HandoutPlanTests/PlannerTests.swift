@@ -58,8 +58,9 @@ import Testing
         await Task.yield()
         var limits = PlanLimits()
         limits.time = 50_000_000
-        #expect(try problems(Planner(limits: limits), "while true do end")
-            == ["t.lua:3: planning took longer than 0.05 s of CPU time (--plan-time sets it)"])
+        #expect(
+            try problems(Planner(limits: limits), "while true do end")
+                == ["t.lua:3: planning took longer than 0.05 s of CPU time (--plan-time sets it)"])
     }
 
     @Test func `cpu that no worker has is refused by what the worker has`() throws {
@@ -67,8 +68,9 @@ import Testing
         limits.cpu = 20_000
         let planner = Planner(limits: limits)
         #expect(try problems(planner, "g:task(\"a\", { cpu = 2 }, function() end)") == [])
-        #expect(try problems(planner, "g:task(\"a\", { cpu = 2.5 }, function() end)")
-            == ["t.lua:3: task 'a': needs 2.5 cpu, more than any worker has: worker 'local' has 2 (-j sets it)"])
+        #expect(
+            try problems(planner, "g:task(\"a\", { cpu = 2.5 }, function() end)")
+                == ["t.lua:3: task 'a': needs 2.5 cpu, more than any worker has: worker 'local' has 2 (-j sets it)"])
     }
 
     @Test func `what a script prints arrives line by line`() throws {
@@ -79,7 +81,8 @@ import Testing
     }
 
     @Test func `a hundred thousand tasks keep their names, lines and order`() throws {
-        let plan = try Planner().plan(program("for i = 1, 100000 do\n  g:task(\"t\" .. i, function() return i end)\nend"))
+        let plan = try Planner().plan(
+            program("for i = 1, 100000 do\n  g:task(\"t\" .. i, function() return i end)\nend"))
         #expect(plan.graph.count == 100_000)
         #expect(plan.graph.name(TaskID(99_999)) == "t100000")
         #expect(plan.place(of: TaskID(99_999)).line == 4)

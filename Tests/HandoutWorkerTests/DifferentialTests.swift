@@ -32,7 +32,8 @@ private struct RandomScript {
             case .text(let text): "\"\(text)\""
             case .list(let elements): "[" + elements.map(\.json).joined(separator: ",") + "]"
             case .keyed(let entries):
-                entries.isEmpty ? "[]" : "{" + entries.map { "\"\($0.key)\":\($0.value.json)" }.joined(separator: ",") + "}"
+                entries.isEmpty
+                    ? "[]" : "{" + entries.map { "\"\($0.key)\":\($0.value.json)" }.joined(separator: ",") + "}"
             }
         }
 
@@ -42,7 +43,8 @@ private struct RandomScript {
             case .number(let number): "\(number)"
             case .text(let text): "\"\(text)\""
             case .list(let elements): "{ " + elements.map(\.lua).joined(separator: ", ") + " }"
-            case .keyed(let entries): "{ " + entries.map { "[\"\($0.key)\"] = \($0.value.lua)" }.joined(separator: ", ") + " }"
+            case .keyed(let entries):
+                "{ " + entries.map { "[\"\($0.key)\"] = \($0.value.lua)" }.joined(separator: ", ") + " }"
             }
         }
     }
@@ -147,7 +149,9 @@ private struct RandomScript {
             isThere = isThere && node.state == .done
         }
         let state: State = !isThere ? .skipped : failures > retries ? .failed : .done
-        let sum = inputs.values.enumerated().reduce(constant) { ($0 + ($1.offset + 1) * $1.element.number) % Self.modulus }
+        let sum = inputs.values.enumerated().reduce(constant) {
+            ($0 + ($1.offset + 1) * $1.element.number) % Self.modulus
+        }
         let value: Value
         let result: String
         switch random.below(4) {
@@ -187,8 +191,12 @@ private struct RandomScript {
     // MARK: Maps and reduces
 
     /// What a map or reduce runs over: Lua text, elements by key (nil: a list), and whether it is there.
-    private mutating func over() -> (text: String, elements: [(key: String?, value: Value)], isThere: Bool, isRunTime: Bool) {
-        let lists = nodes.filter { if case .list = $0.value { true } else if case .keyed = $0.value { true } else { false } }
+    private mutating func over() -> (
+        text: String, elements: [(key: String?, value: Value)], isThere: Bool, isRunTime: Bool
+    ) {
+        let lists = nodes.filter {
+            if case .list = $0.value { true } else if case .keyed = $0.value { true } else { false }
+        }
         if !lists.isEmpty, random.chance(0.6) {
             let node = lists[random.below(lists.count)]
             switch node.value {
@@ -261,7 +269,8 @@ private let modulus = RandomScript.modulus
 
 @Suite struct DifferentialTests {
     /// `HANDOUT_SEED=n` runs that seed alone.
-    private static let seeds: [UInt64] = getenv("HANDOUT_SEED").flatMap { UInt64(String(cString: $0)) }.map { [$0] } ?? Array(0..<200)
+    private static let seeds: [UInt64] =
+        getenv("HANDOUT_SEED").flatMap { UInt64(String(cString: $0)) }.map { [$0] } ?? Array(0..<200)
 
     @Test func `random graphs give what plain arithmetic gives, on one, two and eight threads`() throws {
         for seed in DifferentialTests.seeds {

@@ -7,7 +7,8 @@ import Testing
     @Test func `a pool started from an async main stops a loop at its deadline`() async throws {
         await Task.yield()
         let blocked = try await signalMask()
-        let outcome = try Script(body: "g:task(\"t\", { timeout = 0.1 }, function() while true do end end)").run(slots: 1)
+        let outcome = try Script(body: "g:task(\"t\", { timeout = 0.1 }, function() while true do end end)").run(
+            slots: 1)
         #expect(outcome.failures == ["t 1 timeout: timeout of 0.1 s reached"])
         #expect(outcome.seconds < 2)
         #expect(try await signalMask() == blocked)
@@ -44,7 +45,8 @@ import Testing
     }
 
     @Test func `one plan runs many times, at once too`() async throws {
-        let script = Script(body: "for i = 1, 20 do g:task(\"t\" .. i, function() return { i, handout.task.id } end) end")
+        let script = Script(
+            body: "for i = 1, 20 do g:task(\"t\" .. i, function() return { i, handout.task.id } end) end")
         let plan = try script.plan()
         let first = try script.run(slots: 2, plan)
         try await withThrowingTaskGroup(of: Script.Outcome.self) { group in
@@ -60,7 +62,9 @@ import Testing
             output.withLock { $0 = text }
         }
         thread.join()
-        #expect(output.withLock { $0 }.split(separator: "\n").first { $0.hasPrefix("SigBlk") } == "SigBlk:\t0000000000000000")
+        #expect(
+            output.withLock { $0 }.split(separator: "\n").first { $0.hasPrefix("SigBlk") }
+                == "SigBlk:\t0000000000000000")
     }
 
     @Test func `a pool thread has the signals of a process blocked, and those of faults open`() throws {

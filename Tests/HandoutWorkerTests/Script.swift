@@ -45,7 +45,9 @@ struct Script {
         }
         return Outcome(
             outputs: outputs,
-            failures: outcome.failures.map { "\($0.name) \($0.report.attempt) \($0.report.ended): \($0.report.message)" }.sorted(),
+            failures: outcome.failures.map {
+                "\($0.name) \($0.report.attempt) \($0.report.ended): \($0.report.message)"
+            }.sorted(),
             counts: [outcome.counts.done, outcome.counts.failed, outcome.counts.skipped], seconds: outcome.seconds)
     }
 }

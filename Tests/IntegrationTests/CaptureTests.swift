@@ -31,12 +31,16 @@ import Testing
         return found
     }
 
-    private func expectSame(_ first: String, _ second: String, _ task: String = "t", sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expectSame(
+        _ first: String, _ second: String, _ task: String = "t", sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         let one = fingerprints(first)[task]
         #expect(one != nil && one == fingerprints(second)[task], sourceLocation: sourceLocation)
     }
 
-    private func expectDifferent(_ first: String, _ second: String, _ task: String = "t", sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expectDifferent(
+        _ first: String, _ second: String, _ task: String = "t", sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         let one = fingerprints(first)[task]
         #expect(one != nil && one != fingerprints(second)[task], sourceLocation: sourceLocation)
     }
@@ -346,7 +350,8 @@ import Testing
             g:task("a", function() helper = function() return 2 end return helper() end)
             g:task("b", function() return helper() end)
             """, "{\n  \"a\": null,\n  \"b\": 1\n}",
-            "t.lua:5: task 'a' failed: the task changed captured variable 'helper': captured values are constants in a task")
+            "t.lua:5: task 'a' failed: the task changed captured variable 'helper': captured values are constants in a task"
+        )
     }
 
     @Test func `a change of a large captured table is found with verify`() {
@@ -359,7 +364,10 @@ import Testing
             """)
         let result = Folder().tool("run", script, ["-j", "1", "--keep-going", "--progress", "none", "--verify"])
         #expect(result.output == "{\n  \"a\": null,\n  \"b\": 4000\n}\n")
-        #expect(result.errorText == "t.lua:6: task 'a' failed: the task changed captured variable 'big': captured values are constants in a task\n")
+        #expect(
+            result.errorText
+                == "t.lua:6: task 'a' failed: the task changed captured variable 'big': captured values are constants in a task\n"
+        )
     }
 
     @Test func `a metatable of a captured table is dropped`() {
@@ -399,15 +407,20 @@ import Testing
         let folder = Folder()
         folder.write("data", "x")
         let result = folder.tool("run", script, ["-j", "1", "--keep-going", "--progress", "none"])
-        #expect(result.output == "{\n  \"fail\": null,\n  \"fs\": \"xx1\",\n  \"id\": \"id\",\n  \"log\": 1,\n  \"retry\": 2\n}\n")
+        #expect(
+            result.output
+                == "{\n  \"fail\": null,\n  \"fs\": \"xx1\",\n  \"id\": \"id\",\n  \"log\": 1,\n  \"retry\": 2\n}\n")
         #expect(result.errorText.contains("log: hello 3\n"))
         #expect(result.errorText.contains("t.lua:9: task 'fail' failed: over\n"))
     }
 
     @Test func `captured modules are the same module, and their tokens count`() {
-        let module = { (number: Int) in "local M = {}\nlocal secret = \(number)\nfunction M.get() return secret end\nreturn M\n" }
+        let module = { (number: Int) in
+            "local M = {}\nlocal secret = \(number)\nfunction M.get() return secret end\nreturn M\n"
+        }
         let script = graphScript(
-            "local m = require \"mod\"\ng:task(\"t\", function() return m.get() end)\ng:task(\"u\", function() return require(\"mod\").get() end)")
+            "local m = require \"mod\"\ng:task(\"t\", function() return m.get() end)\ng:task(\"u\", function() return require(\"mod\").get() end)"
+        )
         var found: [String?] = []
         for number in [5, 6] {
             let folder = Folder()
@@ -421,9 +434,13 @@ import Testing
     @Test func `a module required only inside a task is refused there`() {
         let folder = Folder()
         folder.write("mod.lua", "return {}")
-        let result = folder.tool("run", graphScript("g:task(\"t\", function() return require \"mod\" end)"), ["--progress", "none"])
+        let result = folder.tool(
+            "run", graphScript("g:task(\"t\", function() return require \"mod\" end)"), ["--progress", "none"])
         #expect(result.status == 1)
-        #expect(result.errorText.hasPrefix("t.lua:4: task 't' failed: module 'mod' was not required while planning: require it outside the task\n"))
+        #expect(
+            result.errorText.hasPrefix(
+                "t.lua:4: task 't' failed: module 'mod' was not required while planning: require it outside the task\n")
+        )
     }
 
     @Test func `a task cannot change a module`() {
@@ -432,7 +449,8 @@ import Testing
         let result = folder.tool(
             "run",
             graphScript(
-                "local m = require \"mod\"\ng:task(\"a\", function() m.n = 2 return m.n end)\ng:task(\"b\", function() return m.n end)"),
+                "local m = require \"mod\"\ng:task(\"a\", function() m.n = 2 return m.n end)\ng:task(\"b\", function() return m.n end)"
+            ),
             ["-j", "1", "--keep-going", "--progress", "none"])
         #expect(result.output == "{\n  \"a\": null,\n  \"b\": 1\n}\n")
         #expect(result.status == 1)
@@ -469,13 +487,16 @@ import Testing
                 g:task("d", function() helper = nil end)
                 g:task("e", function() return { G.a, helper(), H == nil } end)
                 """), ["-j", "1", "--keep-going", "--json", "--progress", "none"])
-        let failures = (result.json?["failures"]?.elements ?? []).map { "\($0["task"]?.string ?? "") \($0["message"]?.string ?? "")" }
-        #expect(failures == [
-            "a t.lua:6: globals are read-only in a task: 'H' cannot be assigned",
-            "b the task changed the table of global 'G': globals are read-only in a task",
-            "c t.lua:8: globals are read-only in a task: 'H' cannot be assigned",
-            "d t.lua:9: globals are read-only in a task: 'helper' cannot be assigned",
-        ])
+        let failures = (result.json?["failures"]?.elements ?? []).map {
+            "\($0["task"]?.string ?? "") \($0["message"]?.string ?? "")"
+        }
+        #expect(
+            failures == [
+                "a t.lua:6: globals are read-only in a task: 'H' cannot be assigned",
+                "b the task changed the table of global 'G': globals are read-only in a task",
+                "c t.lua:8: globals are read-only in a task: 'H' cannot be assigned",
+                "d t.lua:9: globals are read-only in a task: 'helper' cannot be assigned",
+            ])
         #expect(result.json?["outputs"]?["e"] == .array([.integer(1), .integer(1), .bool(true)]))
     }
 
@@ -502,7 +523,8 @@ import Testing
             """, "{\n  \"t\": \(95 * 96)\n}")
         let wide = (1...180).map { "local v\($0) = \($0)" }.joined(separator: " ")
         let wideSum = (1...180).map { "v\($0)" }.joined(separator: " + ")
-        expectOutputs("do\n  \(wide)\n  g:task(\"t\", function() return \(wideSum) end)\nend", "{\n  \"t\": \(180 * 181 / 2)\n}")
+        expectOutputs(
+            "do\n  \(wide)\n  g:task(\"t\", function() return \(wideSum) end)\nend", "{\n  \"t\": \(180 * 181 / 2)\n}")
     }
 
     @Test func `a chain of 150 helpers works`() {

@@ -11,7 +11,9 @@ import Testing
     // MARK: Outputs and shapes
 
     @Test func `run prints one object with an output a line, by name, and nothing else`() {
-        let result = run("g:task(\"b\", function() return { 1, { x = 2 } } end)\ng:task(\"a\", function() return \"x\" end)\ng:task(\"c\", f)")
+        let result = run(
+            "g:task(\"b\", function() return { 1, { x = 2 } } end)\ng:task(\"a\", function() return \"x\" end)\ng:task(\"c\", f)"
+        )
         #expect(result.output == "{\n  \"a\": \"x\",\n  \"b\": [1,{\"x\":2}],\n  \"c\": null\n}\n")
         #expect(result.errorText == "")
         #expect(result.status == 0)
@@ -19,7 +21,8 @@ import Testing
 
     @Test func `declared outputs are printed instead of the tasks that nothing refers to`() {
         let result = run(
-            "local a = g:task(\"a\", function() return 1 end)\ng:task(\"b\", { needs = { a } }, function(v) return v + 1 end)\ng:output(\"first\", a)")
+            "local a = g:task(\"a\", function() return 1 end)\ng:task(\"b\", { needs = { a } }, function(v) return v + 1 end)\ng:output(\"first\", a)"
+        )
         #expect(result.output == "{\n  \"first\": 1\n}\n")
     }
 
@@ -31,10 +34,12 @@ import Testing
         #expect(json.keys == ["ok", "run", "outputs", "failures", "tasks", "seconds"])
         #expect(json["ok"] == .bool(false))
         #expect(json["outputs"] == JSON("{\"a\":1,\"c\":null}"))
-        #expect(json["failures"] == JSON(
-            """
-            [{"task":"b","attempt":1,"kind":"error","message":"no","file":"t.lua","line":5,"worker":"local"}]
-            """))
+        #expect(
+            json["failures"]
+                == JSON(
+                    """
+                    [{"task":"b","attempt":1,"kind":"error","message":"no","file":"t.lua","line":5,"worker":"local"}]
+                    """))
         #expect(json["tasks"] == JSON("{\"done\":1,\"failed\":1,\"skipped\":1,\"cached\":0}"))
         let run = Array((json["run"]?.string ?? "").utf8)
         #expect(run.count == 20 && run[8] == UInt8(ascii: "-") && run[15] == UInt8(ascii: "-"))
@@ -44,15 +49,21 @@ import Testing
 
     @Test func `check counts tasks, edges and depth`() {
         let script = graphScript(
-            "local a = g:task(\"a\", f)\nlocal b = g:task(\"b\", { needs = { a, a } }, f)\ng:map(\"m\", { over = b, after = a }, f)")
-        #expect(folder.tool("check", script, ["--json"]).output == "{\"ok\":true,\"tasks\":3,\"edges\":4,\"depth\":3,\"errors\":[]}\n")
+            "local a = g:task(\"a\", f)\nlocal b = g:task(\"b\", { needs = { a, a } }, f)\ng:map(\"m\", { over = b, after = a }, f)"
+        )
+        #expect(
+            folder.tool("check", script, ["--json"]).output
+                == "{\"ok\":true,\"tasks\":3,\"edges\":4,\"depth\":3,\"errors\":[]}\n")
         #expect(folder.tool("check", script).output == "graph 'x': 3 tasks, 4 edges, depth 3\n")
     }
 
     @Test func `check shows parameters with their values and help`() {
         let result = folder.tool(
-            "check", graphScript("handout.param(\"n\", 3, \"how many\")\nhandout.param(\"s\", \"x\")\ng:task(\"a\", f)"), ["-p", "n=5"])
-        #expect(result.output == "graph 'x': 1 task, 0 edges, depth 1\nparameter n = 5  how many\nparameter s = \"x\"\n")
+            "check",
+            graphScript("handout.param(\"n\", 3, \"how many\")\nhandout.param(\"s\", \"x\")\ng:task(\"a\", f)"),
+            ["-p", "n=5"])
+        #expect(
+            result.output == "graph 'x': 1 task, 0 edges, depth 1\nparameter n = 5  how many\nparameter s = \"x\"\n")
     }
 
     @Test func `targets choose outputs and tasks, and only what they need runs`() {
@@ -73,9 +84,14 @@ import Testing
     }
 
     @Test func `without keep-going a failure stops the run and prints no outputs`() {
-        let result = run("g:task(\"a\", function() error(\"x\", 0) end)\nfor i = 1, 50 do g:task(\"b\" .. i, function() return i end) end", ["-j", "1"])
+        let result = run(
+            "g:task(\"a\", function() error(\"x\", 0) end)\nfor i = 1, 50 do g:task(\"b\" .. i, function() return i end) end",
+            ["-j", "1"])
         #expect(result.output == "")
-        #expect(result.errorText == "t.lua:4: task 'a' failed: x\n    [C]: in global 'error'\n    t.lua:4: in function <t.lua:4>\n    [C]: in ?\n")
+        #expect(
+            result.errorText
+                == "t.lua:4: task 'a' failed: x\n    [C]: in global 'error'\n    t.lua:4: in function <t.lua:4>\n    [C]: in ?\n"
+        )
         #expect(result.status == 1)
     }
 
@@ -102,33 +118,38 @@ import Testing
         """
 
     @Test func `parameters have their defaults`() {
-        #expect(run(parameters, ["-p", "r=1"]).output == """
-            {
-              "out": {"b":false,"c":"x","i":3,"l":[1,2],"r":"1","s":"x","t":{"a":1},"w":[],"x":1.5}
-            }
+        #expect(
+            run(parameters, ["-p", "r=1"]).output == """
+                {
+                  "out": {"b":false,"c":"x","i":3,"l":[1,2],"r":"1","s":"x","t":{"a":1},"w":[],"x":1.5}
+                }
 
-            """)
+                """)
     }
 
     @Test func `parameters are read by the type of the default`() {
         folder.write("value", "from a file\n")
-        let arguments = ["r=@value", "b=true", "i=0x10", "x=2", "s=a=b,c", "l=4,5,6", "w=a,b", "t={\"z\":[1,null]}", "c=y"]
-        #expect(run(parameters, arguments.flatMap { ["-p", $0] }).output == """
-            {
-              "out": {"b":true,"c":"y","i":16,"l":[4,5,6],"r":"from a file\\n","s":"a=b,c","t":{"z":[1,false]},"w":["a","b"],"x":2.0}
-            }
+        let arguments = [
+            "r=@value", "b=true", "i=0x10", "x=2", "s=a=b,c", "l=4,5,6", "w=a,b", "t={\"z\":[1,null]}", "c=y",
+        ]
+        #expect(
+            run(parameters, arguments.flatMap { ["-p", $0] }).output == """
+                {
+                  "out": {"b":true,"c":"y","i":16,"l":[4,5,6],"r":"from a file\\n","s":"a=b,c","t":{"z":[1,false]},"w":["a","b"],"x":2.0}
+                }
 
-            """)
+                """)
     }
 
     @Test func `parameters come from a file, and p wins`() {
         folder.write("p.json", "{\"r\":\"v\",\"i\":7,\"w\":[\"q\"],\"x\":3}")
-        #expect(run(parameters, ["--params", "p.json", "-p", "i=8"]).output == """
-            {
-              "out": {"b":false,"c":"x","i":8,"l":[1,2],"r":"v","s":"x","t":{"a":1},"w":["q"],"x":3.0}
-            }
+        #expect(
+            run(parameters, ["--params", "p.json", "-p", "i=8"]).output == """
+                {
+                  "out": {"b":false,"c":"x","i":8,"l":[1,2],"r":"v","s":"x","t":{"a":1},"w":["q"],"x":3.0}
+                }
 
-            """)
+                """)
     }
 
     @Test func `a list given as JSON has elements of the type of the default`() {
@@ -150,13 +171,14 @@ import Testing
               return 1
             end)
             """)
-        #expect(result.errorText == """
-            t: p\t1\tnil\t\\u{1b}[2J
-            t: warning: x is 3
-            t: debug: two
-            t: debug: lines\\u{202e}
+        #expect(
+            result.errorText == """
+                t: p\t1\tnil\t\\u{1b}[2J
+                t: warning: x is 3
+                t: debug: two
+                t: debug: lines\\u{202e}
 
-            """)
+                """)
         #expect(result.output == "{\n  \"t\": 1\n}\n")
     }
 
@@ -164,14 +186,17 @@ import Testing
         let one = run("print(\"hello\", 1)\ng:task(\"t\", f)\ng:task(\"u\", f)", ["-j", "2"])
         #expect(one.errorText == "plan: hello\t1\n")
         let many = run("for i = 1, 100 do print((\"x\"):rep(1000)) end\ng:task(\"t\", f)")
-        #expect(many.errorText == String(repeating: "plan: \(String(repeating: "x", count: 1000))\n", count: 65)
-            + "plan: (more than 64 KiB: the rest is left out)\n")
+        #expect(
+            many.errorText == String(repeating: "plan: \(String(repeating: "x", count: 1000))\n", count: 65)
+                + "plan: (more than 64 KiB: the rest is left out)\n")
     }
 
     @Test func `the log of an attempt is cut at 1 MiB`() {
-        let result = run("g:task(\"t\", function() local s = (\"x\"):rep(99999) for i = 1, 20 do print(s) end return 1 end)")
-        #expect(result.errorText == String(repeating: "t: \(String(repeating: "x", count: 99999))\n", count: 10)
-            + "t: warning: log cut: more than 1 MiB in this attempt\n")
+        let result = run(
+            "g:task(\"t\", function() local s = (\"x\"):rep(99999) for i = 1, 20 do print(s) end return 1 end)")
+        #expect(
+            result.errorText == String(repeating: "t: \(String(repeating: "x", count: 99999))\n", count: 10)
+                + "t: warning: log cut: more than 1 MiB in this attempt\n")
     }
 
     @Test func `progress with plain lines says how the run ended`() {
@@ -191,13 +216,14 @@ import Testing
               return v
             end)
             """)
-        #expect(result.errorText == """
-            t.lua:5: task 't' failed in attempt 2: attempt to index a nil value (field 'y')
-                t.lua:5: in upvalue 'inner'
-                t.lua:8: in function <t.lua:7>
-                [C]: in ?
+        #expect(
+            result.errorText == """
+                t.lua:5: task 't' failed in attempt 2: attempt to index a nil value (field 'y')
+                    t.lua:5: in upvalue 'inner'
+                    t.lua:8: in function <t.lua:7>
+                    [C]: in ?
 
-            """)
+                """)
     }
 
     // MARK: Retries
@@ -234,20 +260,22 @@ import Testing
         let said = failures.map {
             "\($0["task"]?.string ?? "") \($0["attempt"]?.integer ?? 0) \($0["kind"]?.string ?? ""): \($0["message"]?.string ?? "")"
         }
-        #expect(said.sorted() == [
-            "asked 1 memory: a",
-            "data 1 result: result[1][1]: a function cannot leave its task",
-            "error 3 error: e",
-            "fail 1 error: f",
-            "late 3 timeout: timeout of 0.02 s reached",
-            "memory 1 memory: memory limit of 4 MiB reached",
-            "two 1 result: the task returned 2 values, expected one",
-        ])
+        #expect(
+            said.sorted() == [
+                "asked 1 memory: a",
+                "data 1 result: result[1][1]: a function cannot leave its task",
+                "error 3 error: e",
+                "fail 1 error: f",
+                "late 3 timeout: timeout of 0.02 s reached",
+                "memory 1 memory: memory limit of 4 MiB reached",
+                "two 1 result: the task returned 2 values, expected one",
+            ])
         #expect(result.json?["outputs"]?["caught"] == .string("c"))
     }
 
     @Test func `the seed decides math random, and the task's name`() {
-        let body = "for i = 1, 2 do g:task(\"t\" .. i, function() return math.random(1 << 50) end) end\nlocal n = math.random(1 << 50)\ng:task(\"p\", function() return n end)"
+        let body =
+            "for i = 1, 2 do g:task(\"t\" .. i, function() return math.random(1 << 50) end) end\nlocal n = math.random(1 << 50)\ng:task(\"p\", function() return n end)"
         let first = run(body, ["--seed", "5", "-j", "2"]).json
         #expect(first == run(body, ["--seed", "5", "-j", "1"]).json)
         #expect(first?["t1"] != first?["t2"])
@@ -266,18 +294,20 @@ import Testing
                 { [true] = 1, [false] = 2 }, { [1] = 1, [3] = 3 }, { 1, x = 2 }, { [1.5] = 0 }, "\\u{1F600}\\127\\"\\\\\\n", "</script>\\u{2028}" }
             end)
             """)
-        #expect(result.output == """
-            {
-              "v": [{"$float":"nan"},{"$float":"inf"},{"$float":"-inf"},-0.0,9.223372036854776e+18,9007199254740992.0,1.5,1e+100,\
-            -9223372036854775808,9223372036854775807,[],[[]],{"a":[]},{"$bytes":"/wA="},{"false":2,"true":1},{"1":1,"3":3},\
-            {"1":1,"x":2},{"1.5":0},"\u{1F600}\u{7F}\\"\\\\\\n","</script>\\u2028"]
-            }
+        #expect(
+            result.output == """
+                {
+                  "v": [{"$float":"nan"},{"$float":"inf"},{"$float":"-inf"},-0.0,9.223372036854776e+18,9007199254740992.0,1.5,1e+100,\
+                -9223372036854775808,9223372036854775807,[],[[]],{"a":[]},{"$bytes":"/wA="},{"false":2,"true":1},{"1":1,"3":3},\
+                {"1":1,"x":2},{"1.5":0},"\u{1F600}\u{7F}\\"\\\\\\n","</script>\\u2028"]
+                }
 
-            """)
+                """)
     }
 
     @Test func `a clash of keys is a failure of kind result, and the other outputs are printed`() {
-        let body = "g:task(\"a\", function() return { [1] = 1, [\"1\"] = 2 } end)\ng:task(\"b\", function() return 1 end)"
+        let body =
+            "g:task(\"a\", function() return { [1] = 1, [\"1\"] = 2 } end)\ng:task(\"b\", function() return 1 end)"
         let result = run(body, ["--keep-going"])
         #expect(result.status == 1)
         #expect(result.output == "{\n  \"a\": null,\n  \"b\": 1\n}\n")
@@ -294,13 +324,14 @@ import Testing
                 select(2, pcall(json.decode, "[1,")), select(2, pcall(json.encode, print)), json.decode("[]"), #json.decode("[[1],[2]]") }
             end)
             """)
-        #expect(result.output == """
-            {
-              "t": ["{\\"a\\":[],\\"b\\":[1,2.0,\\"x\\",false]}",{"b":[false,1,1.0,"é"]},\
-            "json.decode: position 4: expected a value, got the end","json.encode: value: a function cannot be written as JSON",[],2]
-            }
+        #expect(
+            result.output == """
+                {
+                  "t": ["{\\"a\\":[],\\"b\\":[1,2.0,\\"x\\",false]}",{"b":[false,1,1.0,"é"]},\
+                "json.decode: position 4: expected a value, got the end","json.encode: value: a function cannot be written as JSON",[],2]
+                }
 
-            """)
+                """)
     }
 
     // MARK: Files
@@ -320,11 +351,13 @@ import Testing
         folder.fifo("d/fifo")
         let d = folder.path + "/d"
         let cases: [(path: String, said: String)] = [
-            ("f", "= l1\nl2\n\nl4"), ("./f", "= l1\nl2\n\nl4"), ("sub/../f", "= l1\nl2\n\nl4"), ("in", "= l1\nl2\n\nl4"),
+            ("f", "= l1\nl2\n\nl4"), ("./f", "= l1\nl2\n\nl4"), ("sub/../f", "= l1\nl2\n\nl4"),
+            ("in", "= l1\nl2\n\nl4"),
             (d + "/f", "= l1\nl2\n\nl4"), ("../outside", ": leads out of the run directory"),
             ("up", ": leads out of the run directory"), ("out", ": leads out of the run directory"),
             ("abs/x", ": leads out of the run directory"), (".secret", ": hidden files and folders are not read"),
-            (".hidden/f", ": hidden files and folders are not read"), ("sub/../.secret", ": hidden files and folders are not read"),
+            (".hidden/f", ": hidden files and folders are not read"),
+            ("sub/../.secret", ": hidden files and folders are not read"),
             ("fifo", ": is not a regular file"), ("sub", ": is a directory"), (".", ": is a directory"),
             ("none", ": No such file or directory"), ("f/", ": Not a directory"),
             ("/etc/passwd", " is outside of the run directory '\(d)' (--dir sets it)"),
@@ -353,15 +386,16 @@ import Testing
                 select(2, pcall(read, "")), select(2, pcall(read, "f\\0x")), select(2, pcall(handout.fs.write, "x", "y")) }
             end)
             """)
-        #expect(result.output == """
-            {
-              "t": ["l2","","",["l1","l2","","l4"],["l1\\nl2\\n","\\nl4"],["l1\\nl2\\n\\n","l4"],["l1\\nl2\\n\\nl4"],[],["a\\r","b\\r",""],\
-            "fs.lines: chunk: expected at least 1, got 0","fs.read: unknown option \\"ofset\\" (did you mean 'offset'?)",\
-            "fs.read: offset: expected a whole number, at least 0","fs.read: the path is empty",\
-            "fs.read: 'f\\\\x00x': a path has no zero byte","handout.fs.write is not available in this version"]
-            }
+        #expect(
+            result.output == """
+                {
+                  "t": ["l2","","",["l1","l2","","l4"],["l1\\nl2\\n","\\nl4"],["l1\\nl2\\n\\n","l4"],["l1\\nl2\\n\\nl4"],[],["a\\r","b\\r",""],\
+                "fs.lines: chunk: expected at least 1, got 0","fs.read: unknown option \\"ofset\\" (did you mean 'offset'?)",\
+                "fs.read: offset: expected a whole number, at least 0","fs.read: the path is empty",\
+                "fs.read: 'f\\\\x00x': a path has no zero byte","handout.fs.write is not available in this version"]
+                }
 
-            """)
+                """)
     }
 
     // MARK: Needs, maps and reduces
@@ -377,16 +411,17 @@ import Testing
             g:output("none", g:task("none", { needs = {} }, function(...) return select("#", ...) end))
             g:output("absent", g:task("absent", { needs = { b, a } }, function(x, y) return { x == nil, y } end))
             """)
-        #expect(result.output == """
-            {
-              "absent": [true,1],
-              "list": [5,1,[1,[1]],{"x":1},"c",[2]],
-              "named": [0,1,2,false,true,true],
-              "none": 0,
-              "one": [1,1]
-            }
+        #expect(
+            result.output == """
+                {
+                  "absent": [true,1],
+                  "list": [5,1,[1,[1]],{"x":1},"c",[2]],
+                  "named": [0,1,2,false,true,true],
+                  "none": 0,
+                  "one": [1,1]
+                }
 
-            """)
+                """)
     }
 
     @Test func `a thousand tasks fan into one`() {
@@ -407,7 +442,9 @@ import Testing
             g:task("b", { after = { a, m } }, function(...) return select("#", ...) end)
             """)
         #expect(result.output == "{\n  \"b\": 0\n}\n")
-        let failed = run("local a = g:task(\"a\", function() error(\"x\", 0) end)\ng:task(\"b\", { after = a }, f)", ["--json", "--keep-going"])
+        let failed = run(
+            "local a = g:task(\"a\", function() error(\"x\", 0) end)\ng:task(\"b\", { after = a }, f)",
+            ["--json", "--keep-going"])
         #expect(failed.json?["tasks"] == JSON("{\"done\":0,\"failed\":1,\"skipped\":1,\"cached\":0}"))
     }
 
@@ -429,21 +466,22 @@ import Testing
             out("i", g:map("i", { over = keyed }, function(x) if x ~= 2 then return x end end))
             out("j", g:map("j", { over = g:map("jj", { over = list }, function(x) return { x } end) }, function(x, k) return { x[1], k } end))
             """)
-        #expect(result.output == """
-            {
-              "a": [11,22],
-              "b": {"p":"p2","q":"q1"},
-              "c": [],
-              "d": [104,107,112],
-              "e": {"x":["e[x]","x","e"],"y z":["e[y%20z]","y z","e"]},
-              "f": [],
-              "g": [4,7,12],
-              "h": [1,false,3],
-              "i": {"x":1},
-              "j": [[1,1],[2,2],[3,3]]
-            }
+        #expect(
+            result.output == """
+                {
+                  "a": [11,22],
+                  "b": {"p":"p2","q":"q1"},
+                  "c": [],
+                  "d": [104,107,112],
+                  "e": {"x":["e[x]","x","e"],"y z":["e[y%20z]","y z","e"]},
+                  "f": [],
+                  "g": [4,7,12],
+                  "h": [1,false,3],
+                  "i": {"x":1},
+                  "j": [[1,1],[2,2],[3,3]]
+                }
 
-            """)
+                """)
     }
 
     @Test func `a list that is none when it is known fails with the place of the map`() throws {
@@ -455,9 +493,15 @@ import Testing
             g:reduce("b", { over = m }, f)
             """, ["--json", "--keep-going", "-j", "1"])
         let failures = try #require(result.json?["failures"]?.elements)
-        #expect(failures.map { "\($0["task"]?.string ?? "") \($0["kind"]?.string ?? "") \($0["file"]?.string ?? ""):\($0["line"]?.integer ?? 0) \($0["attempt"]?.integer ?? 0)" }.sorted()
-            == ["a result t.lua:6 1", "b result t.lua:7 1"])
-        #expect(failures.contains { $0["message"]?.string == "over: expected a list or a keyed table, got a number of task 'n'" })
+        #expect(
+            failures.map {
+                "\($0["task"]?.string ?? "") \($0["kind"]?.string ?? "") \($0["file"]?.string ?? ""):\($0["line"]?.integer ?? 0) \($0["attempt"]?.integer ?? 0)"
+            }.sorted()
+                == ["a result t.lua:6 1", "b result t.lua:7 1"])
+        #expect(
+            failures.contains {
+                $0["message"]?.string == "over: expected a list or a keyed table, got a number of task 'n'"
+            })
         #expect(result.status == 1)
     }
 
@@ -491,7 +535,9 @@ import Testing
             g:reduce("keyed", { over = { b = "B", a = "A", c = "C" }, arity = 2, args = { "-" } }, function(l, s) return table.concat(l, s) end)
             g:reduce("absent", { over = g:map("m", { over = { 1, 2, 3 } }, function(x) if x ~= 2 then return x end end) }, function(l) return { #l, l[2] } end)
             """)
-        #expect(result.output == "{\n  \"absent\": [3,false],\n  \"keyed\": \"A-B-C\",\n  \"none\": [0,0],\n  \"one\": [1,7]\n}\n")
+        #expect(
+            result.output
+                == "{\n  \"absent\": [3,false],\n  \"keyed\": \"A-B-C\",\n  \"none\": [0,0],\n  \"one\": [1,7]\n}\n")
     }
 
     @Test func `memory is limited for each task`() {
@@ -502,7 +548,9 @@ import Testing
             g:task("large", { memory = "64MiB" }, function() return #(("x"):rep(1 << 24)) end)
             g:task("unset", function() return #(("x"):rep(1 << 26)) end)
             """, ["--json", "--keep-going", "-j", "1", "--task-memory", "32MiB"])
-        let kinds = (result.json?["failures"]?.elements ?? []).map { "\($0["task"]?.string ?? "") \($0["kind"]?.string ?? "")" }
+        let kinds = (result.json?["failures"]?.elements ?? []).map {
+            "\($0["task"]?.string ?? "") \($0["kind"]?.string ?? "")"
+        }
         #expect(kinds.sorted() == ["grows memory", "small memory", "unset memory"])
         #expect(result.json?["outputs"]?["large"] == .integer(1 << 24))
     }
@@ -510,13 +558,15 @@ import Testing
     @Test func `what task tells`() {
         let result = run(
             "g:task(\"t\", { memory = \"10MiB\", cpu = 0.5, timeout = 60 }, function()\n  local t = handout.task\n"
-                + "  return { t.id, t.name, t.key == nil, t.attempt, t.retries_left, t.worker, t.variant, t.amounts, t.indices, t.missing, t.deadline <= 60, #t.run, t.none == nil }\nend)")
-        #expect(result.output == """
-            {
-              "t": ["t","t",true,1,0,"local",1,{"cpu":0.5,"memory":10485760},[],[],true,20,true]
-            }
+                + "  return { t.id, t.name, t.key == nil, t.attempt, t.retries_left, t.worker, t.variant, t.amounts, t.indices, t.missing, t.deadline <= 60, #t.run, t.none == nil }\nend)"
+        )
+        #expect(
+            result.output == """
+                {
+                  "t": ["t","t",true,1,0,"local",1,{"cpu":0.5,"memory":10485760},[],[],true,20,true]
+                }
 
-            """)
+                """)
     }
 
     @Test func `calls of planning are refused inside a task`() {
@@ -564,7 +614,10 @@ import Testing
         #expect(result.json?["ok"] == .bool(false))
         #expect(result.json?["outputs"] == JSON("{\"t1\":1,\"t2\":null,\"t3\":null}"))
         #expect(result.json?["tasks"] == JSON("{\"done\":1,\"failed\":0,\"skipped\":2,\"cached\":0}"))
-        #expect(result.errorText.hasPrefix("t1: runs\ninterrupted: waiting for what is running (Ctrl-C again ends it)\nended: 1 done, 2 skipped in "))
+        #expect(
+            result.errorText.hasPrefix(
+                "t1: runs\ninterrupted: waiting for what is running (Ctrl-C again ends it)\nended: 1 done, 2 skipped in "
+            ))
     }
 
     @Test func `two interrupts end what runs`() {

@@ -12,7 +12,8 @@ struct EndlessLoop: CustomTestStringConvertible, Sendable {
         EndlessLoop(name: "for loop", body: "for i = 1, 1e18 do end"),
         EndlessLoop(name: "pcall loop", body: "while true do pcall(function() while true do end end) end"),
         EndlessLoop(
-            name: "spinning handler", body: "xpcall(function() while true do end end, function() while true do end end)"),
+            name: "spinning handler", body: "xpcall(function() while true do end end, function() while true do end end)"
+        ),
         EndlessLoop(
             name: "spinning __close",
             body: """
@@ -31,13 +32,16 @@ struct EndlessLoop: CustomTestStringConvertible, Sendable {
             name: "string building", body: "local s = '' while true do s = s .. 'x' if #s > 1e5 then s = '' end end"),
         EndlessLoop(
             name: "sort with a Lua comparator",
-            body: "local t = {} for i = 1, 1e5 do t[i] = math.random() end while true do table.sort(t, function(a, b) return a < b end) end"
+            body:
+                "local t = {} for i = 1, 1e5 do t[i] = math.random() end while true do table.sort(t, function(a, b) return a < b end) end"
         ),
-        EndlessLoop(name: "gsub callback", body: "local s = ('a'):rep(1e6) while true do s:gsub('a', function() end) end"),
+        EndlessLoop(
+            name: "gsub callback", body: "local s = ('a'):rep(1e6) while true do s:gsub('a', function() end) end"),
         // Calls into C without end, each of a millisecond or so.
         EndlessLoop(name: "rep", body: "local n = 0 while true do n = n + #(('x'):rep(4e6)) end"),
         EndlessLoop(
-            name: "concat", body: "local t = {} for i = 1, 3e4 do t[i] = 'abcdefgh' end while true do table.concat(t) end"),
+            name: "concat",
+            body: "local t = {} for i = 1, 3e4 do t[i] = 'abcdefgh' end while true do table.concat(t) end"),
     ]
 }
 
@@ -46,7 +50,8 @@ struct EndlessLoop: CustomTestStringConvertible, Sendable {
 
     @Test(arguments: EndlessLoop.all)
     func `a loop ends at its deadline, with the place where it was`(_ loop: EndlessLoop) throws {
-        let script = "local handout = require \"handout\"\nlocal g = handout.graph(\"x\")\n"
+        let script =
+            "local handout = require \"handout\"\nlocal g = handout.graph(\"x\")\n"
             + "g:task(\"t\", { timeout = \"200ms\" }, function()\n\(loop.body)\nend)\nreturn g\n"
         let result = Folder().tool("run", script, ["--json", "-j", "1", "--progress", "none"], limit: 20)
         let json = try #require(result.json)
@@ -100,7 +105,8 @@ struct EndlessLoop: CustomTestStringConvertible, Sendable {
 
     @Test func `the time of the whole run ends it`() {
         let result = Folder().tool(
-            "run", graphScript("g:task(\"t\", function() while true do end end)"), ["--timeout", "200ms", "-j", "1"], limit: 20)
+            "run", graphScript("g:task(\"t\", function() while true do end end)"), ["--timeout", "200ms", "-j", "1"],
+            limit: 20)
         #expect(result.status == 1)
         #expect(result.output == "")
         #expect(result.errorText.hasPrefix("--timeout reached: the run is ended\nended: 0 done, 1 skipped in 0."))

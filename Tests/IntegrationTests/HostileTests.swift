@@ -80,16 +80,21 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
             let pieces = rest[cut...].dropFirst().split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
             for start in stride(from: 1, through: count, by: 100_000) {
                 let numbers = start...min(count, start + 99_999)
-                if pieces.count == 1 {
+                if pieces.count == 1, pieces[0].count == 1, let byte = pieces[0].first {
+                    put([UInt8](repeating: byte, count: numbers.count), file)
+                } else if pieces.count == 1 {
                     put(Array(repeatElement(pieces[0], count: numbers.count).joined()), file)
                 } else {
-                    put(numbers.flatMap { Array(pieces.joined(separator: Array("\($0)".utf8))) }, file)
+                    let texts = pieces.map { String(decoding: $0, as: UTF8.self) }
+                    put(Array(numbers.map { texts.joined(separator: "\($0)") }.joined().utf8), file)
                 }
             }
         }
     }
 
-    private static func put(_ bytes: [UInt8], _ file: UnsafeMutablePointer<FILE>) { fwrite(bytes, 1, bytes.count, file) }
+    private static func put(_ bytes: [UInt8], _ file: UnsafeMutablePointer<FILE>) {
+        fwrite(bytes, 1, bytes.count, file)
+    }
 }
 
 /// Runs hostile scripts with the whole program, each in a process of its own, in `thread` isolation.
@@ -112,18 +117,25 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         let folder = Folder()
         HostileCase.write(hostile.script, to: folder.path + "/h.lua")
         var arguments = ["run", "h.lua", "--json", "--keep-going", "-j", hostile.kind == .script ? "2" : "1"]
-        arguments += ["--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s", "--plan-memory", "\(hostile.memory)"]
+        arguments += [
+            "--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s", "--plan-memory",
+            "\(hostile.memory)",
+        ]
         let most = hostile.timeout + hostile.grace
         let result = Tool.run(arguments, in: folder, limit: most + 8)
         let json = result.json
         let outcome = outcome(of: hostile, result)
         let isStuck = (json?["failures"]?.elements ?? []).contains {
-            $0["message"]?.string == "the deadline passed in a library function, which cannot be stopped in thread isolation"
+            $0["message"]?.string
+                == "the deadline passed in a library function, which cannot be stopped in thread isolation"
         }
-        report("\(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)")
+        report(
+            "\(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)")
 
         #expect(!result.isKilled && result.signal == 0)
-        #expect(isSound(outcome, hostile, json?["outputs"]), "\(hostile.id): \(outcome), accepted: \(hostile.accepted) \(result.errorText.prefix(500))")
+        #expect(
+            isSound(outcome, hostile, json?["outputs"]),
+            "\(hostile.id): \(outcome), accepted: \(hostile.accepted) \(result.errorText.prefix(500))")
         #expect(result.seconds < most + slack)
         if isStuck {
             #expect(HostileTests.needsProcess.contains(hostile.id), "\(hostile.id) cannot be stopped")
@@ -153,7 +165,8 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         if result.isKilled { return "hang" }
         if result.status == 2 { return "reject" }
         guard let json = result.json else { return "status \(result.status) signal \(result.signal)" }
-        for failure in json["failures"]?.elements ?? [] where failure["task"]?.string == "out" || hostile.kind == .script {
+        for failure in json["failures"]?.elements ?? []
+        where failure["task"]?.string == "out" || hostile.kind == .script {
             return failure["kind"]?.string ?? "?"
         }
         return "ok"

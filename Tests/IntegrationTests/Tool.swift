@@ -36,7 +36,7 @@ enum Tool {
     /// Runs it to its end; `whileRunning` is called with its process id after each piece of output.
     static func run(
         _ arguments: [String], in folder: Folder, limit: Double = 60, closedOutput: Bool = false,
-        whileRunning: (_ process: pid_t, _ errorText: String) -> Void = { _, _ in }
+        whileRunning: ((_ process: pid_t, _ errorText: String) -> Void)? = nil
     ) -> Result {
         let child = Child(path, arguments, folder: folder.path)
         if closedOutput { child.closeOutput() }
@@ -94,7 +94,7 @@ private final class Child {
         outputs[0] = -1
     }
 
-    func collect(limit: Double, whileRunning: (pid_t, String) -> Void) -> Tool.Result {
+    func collect(limit: Double, whileRunning: ((pid_t, String) -> Void)?) -> Tool.Result {
         var texts: [[UInt8]] = [[], []]
         var isKilled = false
         while outputs.contains(where: { $0 >= 0 }) {
@@ -106,7 +106,7 @@ private final class Child {
             }
             poll(&polled, 2, isKilled ? -1 : Int32(left * 1000) + 1)
             for index in 0..<2 where polled[index].revents != 0 { read(index, &texts[index]) }
-            whileRunning(process, String(decoding: texts[1], as: UTF8.self))
+            whileRunning?(process, String(decoding: texts[1], as: UTF8.self))
         }
         var status: Int32 = 0
         var usage = rusage()
@@ -142,10 +142,11 @@ final class Folder {
     init() {
         var template = Array("/tmp/handout-test-XXXXXX\0".utf8.map { CChar(bitPattern: $0) })
         let made = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
-        path = realpath(made, nil).map { resolved in
-            defer { free(resolved) }
-            return String(cString: resolved)
-        } ?? made
+        path =
+            realpath(made, nil).map { resolved in
+                defer { free(resolved) }
+                return String(cString: resolved)
+            } ?? made
     }
 
     deinit { Folder.remove(path) }

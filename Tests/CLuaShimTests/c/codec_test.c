@@ -1,7 +1,7 @@
 /* Tests of the value codec, without the rest of the shim.
  *
- *   S=Sources/CLuaShim; gcc -O1 -g -Wall -Wextra -fsanitize=address,undefined -I $S -I $S/include \
- *       $(pkg-config --cflags lua5.4) Tests/CLuaShimTests/c/codec_test.c $S/codec.c $S/value.c $S/json.c \
+ *   S=Sources/CLuaShim; gcc -O1 -g -Wall -Wextra -fsanitize=address,undefined -I $S/include -I $S/values \
+ *       $(pkg-config --cflags lua5.4) Tests/CLuaShimTests/c/codec_test.c $S/values/*.c \
  *       -o /tmp/codec_test $(pkg-config --libs lua5.4) && /tmp/codec_test
  */
 #include "codec.h"

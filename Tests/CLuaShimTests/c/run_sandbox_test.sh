@@ -10,14 +10,13 @@ clang=$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)"
 # The thread sanitizer of Swift's clang knows libdispatch, and needs it.
 swift_libraries=$(dirname "$(readlink -f "$clang")")/../lib/swift/linux
 sources=""
-for name in arena base codec coroutine json libraries limits module names ordered proxy random state strings tables text \
-    value withheld; do
-    sources="$sources $shim/$name.c"
+for source in "$shim"/state/*.c "$shim"/values/*.c "$shim"/sandbox/*.c; do
+    sources="$sources $source"
 done
 
 build() {
     # shellcheck disable=SC2086
-    "$2" -std=gnu11 -g -Wall -Wextra $3 -I"$shim" -I"$shim/include" $(pkg-config --cflags lua5.4) \
+    "$2" -std=gnu11 -g -Wall -Wextra $3 -I"$shim/include" -I"$shim/state" -I"$shim/values" -I"$shim/sandbox" -I"$shim/plan" -I"$shim/task" $(pkg-config --cflags lua5.4) \
         -o "$out/$1" "$here/sandbox_test.c" $sources $(pkg-config --libs lua5.4) ${4:-} -lm -lpthread
 }
 
