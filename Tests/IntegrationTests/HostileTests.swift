@@ -225,8 +225,10 @@ private func names(in path: String) -> [String] {
 
 /// The cases of a manifest, without those of parts that are not built yet.
 private let shared: [HostileCase] = {
-    let folder = getenv("HANDOUT_HOSTILE").map { String(cString: $0) } ?? packageFolder + "/../shared/hostile"
-    guard let bytes = contents(of: folder + "/manifest.json"), let manifest = JSON(bytes) else { return [] }
+    guard let folder = getenv("HANDOUT_HOSTILE").map({ String(cString: $0) }),
+        let bytes = contents(of: folder + "/manifest.json"),
+        let manifest = JSON(bytes)
+    else { return [] }
     return manifest.elements.compactMap { entry in
         guard let id = entry["id"]?.string, let file = entry["file"]?.string,
             let kind = entry["kind"]?.string.flatMap({ HostileCase.Kind(rawValue: $0) }),
@@ -289,17 +291,8 @@ extension String {
 extension [UInt8] {
     fileprivate func contains(_ bytes: [UInt8]) -> Bool {
         guard !bytes.isEmpty, count >= bytes.count else { return bytes.isEmpty }
-        return withUnsafeBytes { whole in
-            bytes.withUnsafeBytes { part in
-                var at = whole.baseAddress!
-                var left = whole.count
-                while left >= part.count, let found = memchr(at, Int32(bytes[0]), left - part.count + 1) {
-                    if memcmp(found, part.baseAddress!, part.count) == 0 { return true }
-                    left -= UnsafeRawPointer(found) - at + 1
-                    at = UnsafeRawPointer(found) + 1
-                }
-                return false
-            }
+        return (0...count - bytes.count).contains { start in
+            self[start] == bytes[0] && self[start..<start + bytes.count].elementsEqual(bytes)
         }
     }
 }
