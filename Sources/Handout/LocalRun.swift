@@ -24,6 +24,8 @@ package struct RunOptions: Sendable {
     package var log: @Sendable (_ task: String, _ level: Int, _ text: String) -> Void = { _, _, _ in }
     /// Receives the progress that tasks report.
     package var progress: @Sendable (_ task: String, _ fraction: Double, _ text: String) -> Void = { _, _, _ in }
+    /// Receives the run's events as JSON lines, some at a time, on the thread that calls `run`. Nil: none are recorded.
+    package var eventLines: (@Sendable ([UInt8]) -> Void)?
 
     package init() {}
 }
@@ -69,6 +71,7 @@ package final class LocalRun: Sendable {
     private let pool: ThreadPool
     private let host: PlanHost
     private let outputs: [(name: String, task: TaskID)]
+    private let events: EventLines?
 
     /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
     package init(plan: Plan, parameters: [GivenParameter], options: RunOptions) throws(PlanRefusal) {
@@ -78,15 +81,21 @@ package final class LocalRun: Sendable {
         outputs = try OutputSelection(plan).select(options.targets)
         guard let tables = RunTables(plan: plan, rerunsScript: options.rerunsScript) else { throw LocalRun.noMemory }
         self.tables = tables
+        let events =
+            options.eventLines == nil
+            ? nil : EventLines(run: id, plan: plan, tables: tables, slots: options.slots)
+        self.events = events
+        let clock = RunClock()
         host = PlanHost(
             sources: plan.program,
             log: { [log = options.log] task, level, text in
-                log(
-                    String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level,
-                    String(decoding: text, as: UTF8.self))
+                let text = String(decoding: text, as: UTF8.self)
+                log(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level, text)
+                events?.logged(TaskID(rawValue: task), level, text, time: clock.now)
             },
             progress: { [progress = options.progress] task, fraction, text in
                 progress(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), fraction, text)
+                events?.progressed(TaskID(rawValue: task), fraction, text, time: clock.now)
             },
             nameOfTask: { tables.name(of: TaskID(rawValue: $0)) })
         let program = ProgramStorage(
@@ -101,8 +110,9 @@ package final class LocalRun: Sendable {
             graph: plan.graph,
             configuration: SchedulerConfiguration(
                 slots: options.slots, keepGoing: options.keepGoing, seed: plan.seed,
-                targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task)),
-            link: pool, worker: "local")
+                targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
+                recordsEvents: events != nil),
+            link: pool, worker: "local", clock: clock)
     }
 
     private static var noMemory: PlanRefusal {
@@ -130,9 +140,17 @@ package final class LocalRun: Sendable {
             coordinator.wait(until: next)
             snapshot = coordinator.snapshot()
             tick(snapshot, coordinator.drainNotes())
+            passEvents()
         } while !snapshot.isFinished && !snapshot.isAbandoned
         if !snapshot.isAbandoned { pool.join() }
         return outcome(snapshot, seconds: Double(monotonicNow() - begun) / 1e9)
+    }
+
+    private func passEvents() {
+        guard let events, let receive = options.eventLines else { return }
+        let drained = coordinator.drainEvents()
+        let lines = events.lines(drained.events, failures: drained.failures)
+        if !lines.isEmpty { receive(lines) }
     }
 
     /// Starts nothing more; what runs may end.

@@ -12,6 +12,7 @@ enum ProgressStyle: String, ExpressibleByArgument, CaseIterable {
 /// Shows how a run goes on standard error: one line that is drawn again on a terminal, else a line now and then.
 final class ProgressDisplay {
     private let style: ProgressStyle
+    private let taskProgress: TaskProgress
     private let name: (TaskID) -> String
     private let terminal = Terminal.standard
     private let begun = monotonicSeconds()
@@ -21,8 +22,9 @@ final class ProgressDisplay {
     /// Seconds between two plain lines.
     private static let pause = 5.0
 
-    init(_ style: ProgressStyle, name: @escaping (TaskID) -> String) {
+    init(_ style: ProgressStyle, _ taskProgress: TaskProgress, name: @escaping (TaskID) -> String) {
         self.style = style
+        self.taskProgress = taskProgress
         self.name = name
         lastLine = begun
     }
@@ -60,9 +62,9 @@ final class ProgressDisplay {
         var text = "\(ended)/\(counts.total) · \(counts.running) running"
         if counts.failed > 0 { text += " · \(counts.failed) failed" }
         let rate = Double(ended) / max(0.001, now - begun)
-        text += " · \(short(rate))/s"
-        if rate > 0, ended > 0 { text += " · \(time(Double(counts.total - ended) / rate)) left" }
-        return text
+        if ended > 0 { text += " · \(short(rate))/s" }
+        if ended > 0 { text += " · \(time(Double(counts.total - ended) / rate)) left" }
+        return text + taskProgress.suffix
     }
 
     private func show(_ note: RunNote) {

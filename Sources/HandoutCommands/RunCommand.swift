@@ -39,6 +39,11 @@ struct RunCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How to show progress: auto, full, plain or none.", valueName: "how"))
     var progress: ProgressStyle = .auto
 
+    @Option(
+        help: ArgumentHelp("Write the run's events to this file, a JSON object a line.", valueName: "file"),
+        completion: .file())
+    var events: String?
+
     @Flag(help: "After every task compare all captured tables, the large ones too.")
     var verify = false
 
@@ -65,16 +70,26 @@ struct RunCommand: ParsableCommand {
         runOptions.planTime = options.planTime.nanoseconds
         runOptions.verify = verify
         runOptions.log = TaskLog.write
+        let taskProgress = TaskProgress()
+        runOptions.progress = taskProgress.report
+        let eventFile = try events.map { path throws(CommandFailure) in try EventFile(path) }
+        if let eventFile { runOptions.eventLines = { eventFile.write($0) } }
         let run: LocalRun
         do { run = try LocalRun(plan: plan, parameters: parameters, options: runOptions) } catch {
             throw options.refused(error, json: json)
         }
-        let outcome = try perform(run)
-        try report(outcome, run)
+        let outcome = try perform(run, taskProgress)
+        let reported = Result { try report(outcome, run) }
+        do { try eventFile?.close() } catch {
+            // The results are printed all the same; a failed task weighs more than a lost line.
+            if case .success = reported { throw error }
+            Terminal.standard.line(error.message)
+        }
+        try reported.get()
     }
 
-    private func perform(_ run: LocalRun) throws -> RunOutcome {
-        let display = ProgressDisplay(progress, name: { run.name(of: $0) })
+    private func perform(_ run: LocalRun, _ taskProgress: TaskProgress) throws -> RunOutcome {
+        let display = ProgressDisplay(progress, taskProgress, name: { run.name(of: $0) })
         var interrupts: Int32 = 0
         let begun = monotonicSeconds()
         var isLate = false

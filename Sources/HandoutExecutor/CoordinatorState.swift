@@ -11,6 +11,8 @@ struct CoordinatorState: ~Copyable {
     var output = SchedulerOutput()
     var expansions: [TaskID] = []
     var notes: [RunNote] = []
+    /// Attempts that failed since events were drained, when events are recorded.
+    var described: [FailureReport] = []
     var failures: [FailureReport] = []
     var idle = 0
     var isAbandoned = false
@@ -51,6 +53,7 @@ struct CoordinatorState: ~Copyable {
         guard !completions.isEmpty else { return false }
         if !reports.isEmpty {
             for report in reports { pending[key(report.task, report.attempt)] = report }
+            if core.configuration.recordsEvents { described += reports }
             reports.removeAll(keepingCapacity: true)
         }
         for index in completions.indices {
@@ -90,7 +93,7 @@ struct CoordinatorState: ~Copyable {
             case .finish: wakesAll = true
             }
         }
-        output.clear()
+        output.actions.removeAll(keepingCapacity: true)
     }
 
     private mutating func giveUp(_ task: TaskID, _ attempt: UInt16, _ ended: Ended) {
@@ -108,9 +111,11 @@ struct CoordinatorState: ~Copyable {
         switch counted {
         case .success(let elements): core.expanded(task, elements: elements, now: now, into: &output)
         case .failure(let error):
-            pending[key(task, 0)] = FailureReport(
+            let report = FailureReport(
                 task: task, attempt: 1, ended: .result, message: error.message, file: error.file, line: error.line,
                 worker: worker)
+            pending[key(task, 0)] = report
+            if core.configuration.recordsEvents { described.append(report) }
             core.expansionFailed(task, now: now, into: &output)
         }
         perform()

@@ -36,6 +36,13 @@ final class Gate: @unchecked Sendable {
     }
 }
 
+/// A run's own clock: nanoseconds since it was made.
+package struct RunClock: Sendable {
+    let epoch: UInt64
+    package init() { epoch = monotonicNow() }
+    package var now: UInt64 { monotonicNow() - epoch }
+}
+
 /// Nanoseconds of the monotonic clock.
 @inline(__always) package func monotonicNow() -> UInt64 {
     var time = timespec()

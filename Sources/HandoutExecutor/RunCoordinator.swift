@@ -35,10 +35,15 @@ package final class RunCoordinator: @unchecked Sendable {
     private var state: CoordinatorState
     private let epoch: UInt64
 
-    /// - Parameter worker: name of the link's worker, for reports.
-    package init(graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String) {
+    /// - Parameters:
+    ///   - worker: name of the link's worker, for reports.
+    ///   - clock: the run's own clock, which the times of its events are of.
+    package init(
+        graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
+        clock: RunClock = RunClock()
+    ) {
         self.link = link
-        epoch = monotonicNow()
+        epoch = clock.epoch
         state = CoordinatorState(
             graph: graph, configuration: configuration, link: link, worker: worker, epoch: epoch)
     }
@@ -110,6 +115,17 @@ package final class RunCoordinator: @unchecked Sendable {
             let notes = state.notes
             state.notes.removeAll()
             return notes
+        }
+    }
+
+    /// The events since the last call, in order, and what describes the failed attempts among them. Empty unless the
+    /// configuration records events.
+    package func drainEvents() -> (events: [RunEvent], failures: [FailureReport]) {
+        locked { state, _ in
+            let drained = (state.output.events, state.described)
+            state.output.events.removeAll(keepingCapacity: true)
+            state.described.removeAll()
+            return drained
         }
     }
 
