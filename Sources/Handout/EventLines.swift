@@ -1,13 +1,14 @@
 import HandoutCore
+import HandoutExecutor
 import HandoutPlan
 import HandoutWorker
-import Synchronization
 
 /// The run's events as JSON lines (`lua-api.md`, section 8): what `--events` writes.
 ///
 /// Scheduler events come in order, with times of the run's own clock; what tasks log and report meanwhile is put between
 /// them by its time.
-final class EventLines: Sendable {
+final class EventLines: @unchecked Sendable {
+    // @unchecked: `remarks` is touched with the gate locked, `number` by the thread that asks for lines.
     /// What a task said of itself.
     struct Remark: Sendable {
         var time: UInt64
@@ -19,8 +20,10 @@ final class EventLines: Sendable {
     private let plan: Plan
     private let tables: RunTables
     private let slots: Int
-    private let remarks = Mutex<[Remark]>([])
-    private let sequence = Mutex(0)
+    private let gate = Gate()
+    private var remarks: [Remark] = []
+    /// Of the last line.
+    private var number = 0
 
     init(run: String, plan: Plan, tables: RunTables, slots: Int) {
         self.run = run
@@ -41,18 +44,14 @@ final class EventLines: Sendable {
     }
 
     private func note(_ task: TaskID, _ fields: String, _ time: UInt64) {
-        remarks.withLock { $0.append(Remark(time: time, task: task, fields: fields)) }
+        gate.withLock { remarks.append(Remark(time: time, task: task, fields: fields)) }
     }
 
     /// The lines of these events and of the remarks since the last call. `failures` describe failed attempts.
     func lines(_ events: [RunEvent], failures: [FailureReport]) -> [UInt8] {
         var reports: [UInt64: FailureReport] = [:]
         for report in failures { reports[key(report.task, report.attempt)] = report }
-        var remarks = self.remarks.withLock { remarks in
-            defer { remarks.removeAll() }
-            return remarks
-        }
-        remarks.sort { $0.time < $1.time }
+        let remarks = takeRemarks()
         var output: [UInt8] = []
         var next = 0
         for event in events {
@@ -64,6 +63,14 @@ final class EventLines: Sendable {
         }
         for remark in remarks[next...] { append(remark, to: &output) }
         return output
+    }
+
+    private func takeRemarks() -> [Remark] {
+        gate.withLock {
+            let taken = remarks
+            remarks.removeAll()
+            return taken
+        }.sorted { $0.time < $1.time }
     }
 
     private func key(_ task: TaskID, _ attempt: UInt16) -> UInt64 { UInt64(task.rawValue) << 16 | UInt64(attempt) }
@@ -85,10 +92,7 @@ final class EventLines: Sendable {
     }
 
     private func appendLine(_ time: UInt64, _ fields: String, to output: inout [UInt8]) {
-        let number = sequence.withLock { number in
-            number += 1
-            return number
-        }
+        number += 1
         let head = "{\"seq\":\(number),\"time\":\(seconds(time)),\"run\":\"\(run)\""
         output += Array((head + fields + "}\n").utf8)
     }

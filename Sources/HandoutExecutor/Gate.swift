@@ -3,12 +3,12 @@ import Glibc
 /// A mutex with one condition, on the monotonic clock.
 ///
 /// A mutex section costs 18 ns where an actor hop costs 10 µs: pool threads come here for every lease.
-final class Gate: @unchecked Sendable {
+package final class Gate: @unchecked Sendable {
     // @unchecked: the memory belongs to pthread, which is what makes it safe to share.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init() {
+    package init() {
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -26,6 +26,11 @@ final class Gate: @unchecked Sendable {
 
     @inline(__always) func lock() { pthread_mutex_lock(mutex) }
     @inline(__always) func unlock() { pthread_mutex_unlock(mutex) }
+    package func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
+        lock()
+        defer { unlock() }
+        return try body()
+    }
     func wakeOne() { pthread_cond_signal(condition) }
     func wakeAll() { pthread_cond_broadcast(condition) }
 

@@ -16,9 +16,6 @@ package final class RunTables: @unchecked Sendable {
     private let groups: UnsafeMutablePointer<handout_group>
     private let groupOf: UnsafeMutablePointer<UInt32>?
     private let groupRows: [TaskID]
-    /// Element positions, kept until the run ends.
-    private var positions: [UnsafeMutablePointer<UInt32>] = []
-    private var keptKeys: [UnsafeMutablePointer<UInt8>] = []
     private var rows: Int
 
     /// Nil when there is no address space for the results.
@@ -65,8 +62,11 @@ package final class RunTables: @unchecked Sendable {
         for row in 0..<rows where results.base[row].tag == UInt8(HANDOUT_BLOB.rawValue) {
             handout_value_free(&results.base[row])
         }
-        for position in positions { position.deallocate() }
-        for keys in keptKeys { keys.deallocate() }
+        for index in groupRows.indices {
+            groups[index].offsets?.deallocate()
+            groups[index].key_offsets?.deallocate()
+            groups[index].key_bytes?.deallocate()
+        }
         groups.deallocate()
         groupOf?.deallocate()
         native.deallocate()
@@ -146,7 +146,6 @@ package final class RunTables: @unchecked Sendable {
             return .failure(notElements(what, nil, task))
         }
         if keyed == 1 { keepKeys(of: index, bytes, offsets, Int(count)) }
-        lock.withLock { positions.append(offsets) }
         groups[Int(index)].bytes = bytes
         groups[Int(index)].offsets = UnsafePointer(offsets)
         groups[Int(index)].elements = count
@@ -173,13 +172,7 @@ package final class RunTables: @unchecked Sendable {
         }
         groups[Int(index)].key_bytes = UnsafePointer(keys)
         groups[Int(index)].key_offsets = UnsafePointer(keyOffsets)
-        lock.withLock {
-            positions.append(keyOffsets)
-            keptKeys.append(keys)
-        }
     }
-
-    private let lock = PositionLock()
 
     private func notElements(_ what: String, _ source: Reference?, _ task: TaskID) -> ExpansionError {
         let graph = plan.graph
