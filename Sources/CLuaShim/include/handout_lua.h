@@ -156,6 +156,8 @@ typedef struct handout_class {
     uint32_t upvalues; /* number of captured variables, _ENV included */
     uint32_t code_length;
     uint64_t code;     /* position of its compiled form in the plan's `code` */
+    uint64_t identity; /* hash of the source's name, and of the compiled form where several functions share these lines:
+                          what tells the class in a state that has met sources and functions in another order */
 } handout_class;
 
 /* A pool entry is one word: the kind in the top 8 bits; below it 56 bits of payload: the position of its bytes in

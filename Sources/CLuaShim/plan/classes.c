@@ -5,18 +5,18 @@
 #include <string.h>
 
 uint32_t handout_source_index(handout_recorder *recorder, const char *source) {
-    if (source == recorder->cached_source) return recorder->cached_source_index;
     handout_source *sources = (handout_source *)recorder->sources.data;
-    uint32_t index = 0;
+    uint32_t index = recorder->cached_source;
+    /* By name: Lua may give the memory of a collected chunk's name to another. */
+    if (index < recorder->sources.count && strcmp(sources[index].name, source) == 0) return index;
+    index = 0;
     while (index < recorder->sources.count && strcmp(sources[index].name, source) != 0) index++;
     if (index == recorder->sources.count) {
         handout_source *added = handout_vector_add(&recorder->sources);
         if (!added) return 0;
         *added = (handout_source){.name = strdup(source)};
     }
-    recorder->cached_source = source;
-    recorder->cached_source_index = index;
-    return index;
+    return recorder->cached_source = index;
 }
 
 /* The last "function" before `line`, when no parenthesis follows it there: its own may stand on the line. */
@@ -113,6 +113,13 @@ static void keep_code(lua_State *L, handout_recorder *recorder, handout_class_re
     void *to = handout_vector_add_many(&recorder->code, scratch->length);
     if (!to) handout_exhausted(L);
     memcpy(to, scratch->data, scratch->length);
+    handout_count_columns(L, recorder, 2 * scratch->length); /* the record may hold another copy */
+}
+
+/* FNV-1a (64 bit). */
+static uint64_t hash_more(uint64_t h, const void *bytes, size_t length) {
+    for (const uint8_t *p = bytes; length; p++, length--) h = (h ^ *p) * 0x100000001B3ull;
+    return h;
 }
 
 static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_Debug *ar, int index, uint32_t source,
@@ -124,7 +131,6 @@ static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_De
     *record = (handout_class_record){
         .public = {.source = source, .line = (uint32_t)ar->linedefined, .last_line = (uint32_t)ar->lastlinedefined,
                    .variant = variant, .upvalues = ar->nups},
-        .source = ar->source,
         .ambiguous = ambiguous,
         .names = captured_names(L, index),
         .ids = calloc(ar->nups + 1u, sizeof(void *)),
@@ -139,6 +145,8 @@ static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_De
         memcpy(record->dump, scratch->data, scratch->length);
         record->dump_length = scratch->length;
     }
+    record->public.identity = hash_more(0xCBF29CE484222325ull, ar->source, strlen(ar->source));
+    if (ambiguous) record->public.identity = hash_more(record->public.identity, record->dump, record->dump_length);
     class_table_insert(recorder, class);
     return class;
 }

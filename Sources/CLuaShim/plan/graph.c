@@ -65,6 +65,17 @@ static void grow_ids(lua_State *L, handout_graph_record *graph) {
 
 /* ---- Rows ---- */
 
+void handout_drop_unfinished(handout_graph_record *graph) {
+    uint32_t row = graph->count;
+    if (graph->name_offsets.count > row) graph->names.count = ((uint32_t *)graph->name_offsets.data)[row];
+    if (graph->reference_offsets.count > row) graph->references.count = ((uint32_t *)graph->reference_offsets.data)[row];
+    if (graph->capture_offsets.count > row) graph->captures.count = ((uint32_t *)graph->capture_offsets.data)[row];
+    handout_vector *columns[] = {&graph->name_offsets, &graph->kinds, &graph->options, &graph->lines,
+                                 &graph->reference_offsets, &graph->capture_offsets, &graph->classes};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        if (columns[i]->count > row) columns[i]->count = row;
+}
+
 static void current_line(lua_State *L, handout_recorder *recorder, uint32_t *line) {
     lua_Debug ar;
     *line = 0;
@@ -89,9 +100,10 @@ static void name_it(char *who, const char *what, const char *id, size_t length) 
     memcpy(who + n + 2 + length, "'", 2);
 }
 
-/* Checks the id at stack index 2 and writes how messages name the task to `who`. Returns 0 when it was refused. */
+/* Checks the id at stack index 2 and writes how messages name the task to `who`. Returns 0 when it was refused; else
+ * `*slot` and `*entry` are what the table of ids gets when the row is there. */
 static int check_id(lua_State *L, handout_recorder *recorder, handout_graph_record *graph, const char *what, char *who,
-                    size_t size) {
+                    size_t size, uint32_t *slot, uint64_t *entry) {
     char shown[260];
     if (lua_type(L, 2) != LUA_TSTRING) {
         handout_describe(L, 2, shown, sizeof shown);
@@ -108,16 +120,16 @@ static int check_id(lua_State *L, handout_recorder *recorder, handout_graph_reco
         return 0;
     }
     name_it(who, what, id, length);
-    uint32_t slot, row;
+    uint32_t row;
     uint64_t hash = hash_bytes(id, length) & 0xFFFFFFFF00000000u;
     if ((graph->count + 1) * 2 > graph->id_capacity) grow_ids(L, graph);
-    if ((row = find_id(graph, id, length, hash, &slot)) != HANDOUT_NONE) {
+    if ((row = find_id(graph, id, length, hash, slot)) != HANDOUT_NONE) {
         const uint32_t *lines = (const uint32_t *)graph->lines.data;
         handout_refuse(L, recorder, "duplicate", "%s: the id is taken: declared before at line %u", who,
                        lines[row] & 0xFFFFFF);
         return 0;
     }
-    graph->id_table[slot] = hash | (graph->count + 1);
+    *entry = hash | (graph->count + 1);
     return 1;
 }
 
@@ -130,7 +142,9 @@ static int declare_in_template_mode(lua_State *L, handout_recorder *recorder, ui
         found = handout_see_template(L, recorder, function);
     lua_settop(L, 0);
     lua_pushlightuserdata(L, handout_handle(graph_index, row));
-    if (found && lua_isyieldable(L)) return lua_yield(L, 1); /* resumed with the handle as argument */
+    /* Resumed with the handle as argument. In a coroutine of the script's own this would be a yield that it did not ask for;
+     * the next call outside of it suspends. */
+    if (found && L == handout_of(L)->script && lua_isyieldable(L)) return lua_yield(L, 1);
     return 1;
 }
 
@@ -146,7 +160,10 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     lua_settop(L, 4);
     handout_count_columns(L, recorder, 64);
     if (graph->count >= MAX_TASKS) return luaL_error(L, "%s: more than 268435456 tasks", method);
-    int named = check_id(L, recorder, graph, method, who, sizeof who);
+    handout_drop_unfinished(graph);
+    uint32_t slot = 0;
+    uint64_t entry = 0;
+    int named = check_id(L, recorder, graph, method, who, sizeof who, &slot, &entry);
     uint32_t line;
     current_line(L, recorder, &line);
     if (options && !lua_isnil(L, options) && lua_type(L, options) != LUA_TTABLE) {
@@ -180,7 +197,6 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     char *name = handout_vector_add_many(&graph->names, length);
     handout_need_memory(L, name);
     memcpy(name, id, length);
-    graph->count++;
     PUSH(L, graph->kinds, uint8_t, (uint8_t)kind);
     PUSH(L, graph->options, uint32_t, handout_option_set_index(L, recorder, &parsed.set));
     PUSH(L, graph->lines, uint32_t, line);
@@ -198,6 +214,11 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     } else {
         PUSH(L, graph->classes, uint32_t, class);
     }
+    if (graph->names.count > UINT32_MAX || graph->references.count > UINT32_MAX || graph->captures.count > UINT32_MAX)
+        return luaL_error(L, "%s: the graph is too large: its ids, needs or captured variables are more than 4294967295", who);
+    /* Last, so that an error on the way (a full stack) leaves no row, only what handout_drop_unfinished takes away. */
+    graph->id_table[slot] = entry;
+    graph->count++;
     lua_pushlightuserdata(L, handout_handle(graph_index, row));
     return 1;
 }
@@ -261,7 +282,6 @@ static int handle_index(lua_State *L) {
     void *handle = lua_touserdata(L, 1);
     uint32_t row = handout_handle_row(handle);
     if (strcmp(key, "id") == 0 && recorder) {
-        handout_graph_record *graph = handout_graph_at(recorder, handout_handle_graph(handle));
         size_t length;
         const char *name;
         if (recorder->tables) { /* only the graph that the script returns has its names here */
@@ -270,6 +290,9 @@ static int handle_index(lua_State *L) {
             lua_pushlstring(L, (const char *)recorder->tables->name_bytes + offsets[row], offsets[row + 1] - offsets[row]);
             return 1;
         }
+        /* A call that was refused gives a handle of graph 0, which may not be there. */
+        if (handout_handle_graph(handle) >= recorder->graphs.count) return 0;
+        handout_graph_record *graph = handout_graph_at(recorder, handout_handle_graph(handle));
         if (row >= graph->count) return 0;
         name = handout_row_name(graph, row, &length);
         lua_pushlstring(L, name, length);

@@ -43,7 +43,7 @@ static inline void handout_need_memory(lua_State *L, const void *room) {
 /* The id of a row, not ended by a NUL. */
 static inline const char *handout_row_name(const handout_graph_record *graph, uint32_t row, size_t *length) {
     const uint32_t *offsets = (const uint32_t *)graph->name_offsets.data;
-    size_t end = row + 1 < graph->count ? offsets[row + 1] : graph->names.count;
+    size_t end = row + 1 < graph->name_offsets.count ? offsets[row + 1] : graph->names.count;
     *length = end - offsets[row];
     return graph->names.data + offsets[row];
 }
@@ -56,6 +56,8 @@ void handout_add_args(lua_State *L, handout_recorder *recorder, uint32_t graph, 
 void handout_add_after(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who);
 
 /* graph.c */
+/* Cuts the columns to the rows that are there: an error may have ended a declaration half way. */
+void handout_drop_unfinished(handout_graph_record *graph);
 /* A C function with one upvalue, the name of a call that this version does not have: refuses it. */
 int handout_refuse_unavailable(lua_State *L);
 /* Makes the metatables of graphs and handles. */

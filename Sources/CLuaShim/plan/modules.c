@@ -64,6 +64,20 @@ static int module_graph(lua_State *L) {
 
 /* ---- require ---- */
 
+typedef struct module_source {
+    const char *source, *chunk_name;
+    size_t size;
+} module_source;
+
+/* Protected: loads and runs a module. Arguments: its source, its name. */
+static int run_module(lua_State *L) {
+    const module_source *from = lua_touserdata(L, 1);
+    handout_recorder_load(L, handout_recorder_of(L), from->source, from->size, from->chunk_name);
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
 static int module_require(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
     size_t length;
@@ -74,25 +88,35 @@ static int module_require(lua_State *L) {
     lua_pushvalue(L, 1);
     int type = lua_rawget(L, 2);
     if (handout_runner_of(L)) handout_runner_of(L)->required = 1;
-    if (type == LUA_TLIGHTUSERDATA) return luaL_error(L, "module '%s' requires itself", name);
-    if (type != LUA_TNIL) return 1;
+    if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return luaL_error(L, "module '%s' requires itself", name);
     int in_task = handout_of(L)->task != NULL && !handout_of(L)->planning;
-    const char *source, *chunk_name;
-    size_t size;
+    if (type != LUA_TNIL) {
+        if (in_task) handout_note_module(L, name); /* where the script ran again, it was loaded by that */
+        return 1;
+    }
+    module_source from;
     uint32_t index;
-    if (recorder->host->module(recorder->host->context, name, length, &source, &size, &chunk_name, &index, error, sizeof error))
+    if (recorder->host->module(recorder->host->context, name, length, &from.source, &from.size, &from.chunk_name, &index, error,
+                               sizeof error))
         return in_task ? luaL_error(L, "module '%s' was not required while planning: require it outside the task", name)
                        : luaL_error(L, "%s", error);
     lua_pushvalue(L, 1);
     lua_pushlightuserdata(L, NULL); /* being loaded */
     lua_rawset(L, 2);
-    handout_recorder_load(L, recorder, source, size, chunk_name);
+    lua_pushcfunction(L, run_module);
+    lua_pushlightuserdata(L, &from);
     lua_pushvalue(L, 1);
     /* A module is planning code: it must be the same in every state. One that a task meets first was seen while
-     * planning, as the program is sealed. */
+     * planning, as the program is sealed. Protected: a task that catches its error goes on as a task. */
     if (in_task) handout_task_side(handout_of(L), 1);
-    lua_call(L, 1, 1);
+    int status = lua_pcall(L, 2, 1, 0);
     if (in_task) handout_task_side(handout_of(L), 0);
+    if (status != LUA_OK) {
+        lua_pushvalue(L, 1);
+        lua_pushnil(L); /* loaded no longer */
+        lua_rawset(L, 2);
+        return lua_error(L);
+    }
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         lua_pushboolean(L, 1);

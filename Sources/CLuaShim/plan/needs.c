@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_POSITIONS = 200, MAX_ELEMENTS = 10000000 };
+enum { MAX_POSITIONS = 200, MAX_ELEMENTS = 10000000, MAX_LIST = 0x0FFFFFFF };
 
 /* ---- Needs ---- */
 
@@ -47,16 +47,17 @@ static void add_keyed(lua_State *L, handout_recorder *recorder, uint32_t graph_i
     uint32_t count = 0;
     size_t at = handout_graph_at(recorder, graph_index)->references.count, length = strlen(path);
     add_word(L, handout_graph_at(recorder, graph_index), 0);
-    /* Sorted, so that the plan does not depend on the order in which a state walks its tables. */
-    lua_getglobal(L, "pairs");
-    lua_pushvalue(L, table);
-    lua_call(L, 1, 3);
+    /* Sorted, so that the plan does not depend on the order in which a state walks its tables. Not by the script's `pairs`
+     * or a metamethod: no code of the script may run while a row is half written. */
+    handout_push_ordered(L, table, "needs", "");
     for (int iterator = table + 1;;) {
         lua_pushvalue(L, iterator);
         lua_pushvalue(L, iterator + 1);
         lua_pushvalue(L, iterator + 2);
         lua_call(L, 2, 2);
         if (lua_isnil(L, -2)) break;
+        handout_check(handout_of(L));
+        handout_count_columns(L, recorder, 16);
         codec->out.length = 0;
         handout_encode(L, codec, -2, "needs", "cannot be a key");
         add_word(L, handout_graph_at(recorder, graph_index),
@@ -77,8 +78,14 @@ static void add_keyed(lua_State *L, handout_recorder *recorder, uint32_t graph_i
 static void add_list(lua_State *L, handout_recorder *recorder, uint32_t graph_index, lua_Integer count, const char *who,
                      char *path, int depth, int top_level) {
     size_t length = strlen(path);
+    if (count > MAX_LIST) {
+        handout_refuse(L, recorder, "needs", "%s: %s: at most %d entries, got %lld", who, path, MAX_LIST, (long long)count);
+        return;
+    }
+    handout_count_columns(L, recorder, 4 * ((size_t)count + 1)); /* one task can need millions */
     if (!top_level) add_word(L, handout_graph_at(recorder, graph_index), handout_word(HANDOUT_OP_LIST, (uint32_t)count));
     for (lua_Integer i = 1; i <= count; i++) {
+        if ((i & 0xFFF) == 0) handout_check(handout_of(L));
         lua_rawgeti(L, -1, i);
         if (lua_islightuserdata(L, -1) &&
             handout_handle_graph(lua_touserdata(L, -1)) == graph_index) { /* the quick way */
@@ -96,6 +103,7 @@ static void add_list(lua_State *L, handout_recorder *recorder, uint32_t graph_in
 static lua_Integer table_shape(lua_State *L) {
     lua_Integer positions = 0, names = 0, length = (lua_Integer)lua_rawlen(L, -1);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (((positions + names) & 0xFFF) == 0xFFF) handout_check(handout_of(L));
         if (lua_type(L, -2) == LUA_TSTRING) names++;
         else if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= length) positions++;
         else positions = length + 1;
@@ -181,8 +189,10 @@ void handout_add_after(lua_State *L, handout_recorder *recorder, uint32_t graph_
     } else if (shape < 0) {
         refuse_entry(L, recorder, who, "after", -1);
     } else {
+        handout_count_columns(L, recorder, 4 * (size_t)shape);
         for (lua_Integer i = 1; i <= shape; i++) {
             char path[40];
+            if ((i & 0xFFF) == 0) handout_check(handout_of(L));
             snprintf(path, sizeof path, "after[%lld]", (long long)i);
             lua_rawgeti(L, -1, i);
             if (lua_islightuserdata(L, -1)) add_handle(L, recorder, graph_index, -1, 0, who, path);

@@ -221,6 +221,12 @@ static void check_keys(lua_State *L, handout_recorder *recorder, const char *nam
     }
 }
 
+/* Raw, so that no metamethod runs and what is read stays anchored in the table. */
+static int push_field(lua_State *L, const char *key) {
+    lua_pushstring(L, key);
+    return lua_rawget(L, 1);
+}
+
 /* Stack afterwards: 1 argument table or name, 2 default, 3 help, 4 choices; returns the type asked for. */
 static kind read_arguments(lua_State *L, handout_recorder *recorder, const char **name) {
     kind type = ANY;
@@ -230,15 +236,14 @@ static kind read_arguments(lua_State *L, handout_recorder *recorder, const char 
         lua_pushnil(L);
     } else {
         lua_settop(L, 1);
-        lua_getfield(L, 1, "name");
-        if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "param: expected a string as name");
+        if (push_field(L, "name") != LUA_TSTRING) luaL_error(L, "param: expected a string as name");
         *name = lua_tostring(L, -1); /* anchored by the argument table */
         check_keys(L, recorder, *name);
         lua_settop(L, 1);
-        lua_getfield(L, 1, "default");
-        lua_getfield(L, 1, "help");
-        lua_getfield(L, 1, "choices");
-        lua_getfield(L, 1, "type");
+        push_field(L, "default");
+        push_field(L, "help");
+        push_field(L, "choices");
+        push_field(L, "type");
         if (!lua_isnil(L, -1)) {
             const char *wanted = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
             for (int i = BOOLEAN; kind_names[i]; i++)

@@ -221,6 +221,7 @@ static void fill_outputs(handout_plan *plan, handout_recorder *recorder, handout
 
 static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     handout_graph_record *graph = handout_graph_at(recorder, recorder->returned_graph);
+    handout_drop_unfinished(graph);
     plan->name = strdup(graph->name);
     plan->name_length = graph->name_length;
     plan->count = graph->count;

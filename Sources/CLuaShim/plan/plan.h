@@ -34,7 +34,6 @@ typedef struct handout_source {
 /* A function class while the script runs. */
 typedef struct handout_class_record {
     handout_class public;
-    const char *source;        /* Lua's own pointer, for a quick comparison */
     char *names;               /* of the captured variables, each ended by a NUL */
     int ambiguous;             /* another function begins on the same line */
     uint8_t *dump;             /* when ambiguous: what tells this variant */
@@ -85,8 +84,7 @@ typedef struct handout_recorder {
     uint64_t printed;
     int bad_syntax;            /* the error that ended the script is one of syntax */
     uint64_t unchecked;        /* bytes of columns since memory was looked at */
-    const char *cached_source; /* last source looked up */
-    uint32_t cached_source_index;
+    uint32_t cached_source;    /* last source looked up */
 
     /* template mode */
     const handout_tables *tables; /* NULL while planning */

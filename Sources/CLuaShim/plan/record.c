@@ -115,7 +115,8 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
     recorder->unchecked += bytes;
     if (recorder->unchecked < STEP || recorder->tables) return;
     recorder->unchecked = 0;
-    size_t total = recorder->pool.count * sizeof(uint64_t) + recorder->pool_bytes.count;
+    size_t total = recorder->pool.count * sizeof(uint64_t) + recorder->pool_bytes.count + 2 * recorder->code.count +
+                   recorder->option_sets.count * sizeof(handout_option_set);
     for (size_t i = 0; i < recorder->graphs.count; i++) {
         const handout_graph_record *graph = (handout_graph_record *)recorder->graphs.data + i;
         total += graph->count * 29 + graph->names.count + 4 * (graph->references.count + graph->captures.count) + 8 * graph->id_capacity;
@@ -447,6 +448,7 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
     handout_vector *captures = &((handout_graph_record *)recorder->graphs.data + graph)->captures;
     uint32_t n = record->public.upvalues;
     size_t first = captures->count;
+    handout_count_columns(L, recorder, 4 * (size_t)n);
     if (n && !handout_vector_add_many(captures, n)) handout_exhausted(L);
     index = lua_absindex(L, index);
     luaL_checkstack(L, 12, "captures");

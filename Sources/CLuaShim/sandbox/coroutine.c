@@ -114,8 +114,32 @@ static int coroutine_close(lua_State *L) {
     return 2;
 }
 
+/* A script that runs again does so in a coroutine, so that it can be suspended. It must not see that: planning ran it on the
+ * main thread. */
+static int is_script(lua_State *L) { return handout_of(L)->script == L; }
+
+static int coroutine_yield(lua_State *L) {
+    if (is_script(L)) return luaL_error(L, "attempt to yield from outside a coroutine");
+    return lua_yield(L, lua_gettop(L));
+}
+
+static int coroutine_isyieldable(lua_State *L) {
+    lua_State *coroutine = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+    lua_pushboolean(L, !is_script(coroutine) && lua_isyieldable(coroutine));
+    return 1;
+}
+
+static int coroutine_running(lua_State *L) {
+    int main = lua_pushthread(L);
+    lua_pushboolean(L, main || is_script(L));
+    return 2;
+}
+
 void handout_fix_coroutine(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"resume", coroutine_resume}, {"wrap", coroutine_wrap}, {"close", coroutine_close}, {NULL, NULL}};
+        {"resume", coroutine_resume},   {"wrap", coroutine_wrap},
+        {"close", coroutine_close},     {"yield", coroutine_yield},
+        {"isyieldable", coroutine_isyieldable}, {"running", coroutine_running},
+        {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -38,6 +38,7 @@ typedef struct handout_state {
     int entered;                       /* `entry` is set */
     int dead;                          /* abandoned: may only be freed */
     int planning;                      /* planning libraries (pairs, no clock) instead of those of a task */
+    lua_State *script;                 /* the coroutine that a script runs in again while it does, or NULL */
     int template_mode;                 /* the script runs for its classes only */
     struct handout_slot *slot;         /* whose deadline holds while entered; may be NULL */
     int close_depth;                   /* nesting of coroutine.close and of wrap's implicit close */

@@ -306,6 +306,14 @@ void handout_note_module(lua_State *L, const char *name) {
     lua_settop(L, value);
 }
 
+/* Whether the two values at the top are the same; a NaN is itself. */
+static int same_value(lua_State *L) {
+    if (lua_rawequal(L, -1, -2)) return 1;
+    if (lua_type(L, -1) != LUA_TNUMBER || lua_type(L, -2) != LUA_TNUMBER) return 0;
+    lua_Number a = lua_tonumber(L, -1), b = lua_tonumber(L, -2);
+    return a != a && b != b;
+}
+
 /* Whether a table of the module is not what it was when the module was loaded. */
 static int module_changed(lua_State *L, const char *name) {
     luaL_checkstack(L, 12, "modules");
@@ -318,7 +326,7 @@ static int module_changed(lua_State *L, const char *name) {
         lua_rawgeti(L, top + 2, i + 1);
         lua_rawget(L, top + 3);
         lua_rawgeti(L, top + 2, i + 2);
-        changed = !lua_rawequal(L, -1, -2);
+        changed = !same_value(L);
         lua_settop(L, top + 2);
     }
     lua_settop(L, top + 2);
@@ -392,9 +400,11 @@ static int snapshot_changed(lua_State *L, handout_runner *runner, char *message,
     for (size_t i = 0; i < runner->snapshots.count && !changed; i++) {
         handout_snapshot *snapshot = (handout_snapshot *)runner->snapshots.data + i;
         if (snapshot->bytes.length > ALWAYS_COMPARED && !runner->program->verify && runner->epoch % SAMPLE != 0) continue;
-        lua_getfield(L, -1, snapshot->name);
+        lua_pushlstring(L, (const char *)snapshot->name.data, snapshot->name.length - 1);
+        lua_rawget(L, -2);
         if (!handout_equal(L, -1, snapshot->bytes.data, snapshot->bytes.length)) {
-            snprintf(message, size, "the task changed the table of global '%.60s': globals are read-only in a task", snapshot->name);
+            snprintf(message, size, "the task changed the table of global '%.60s': globals are read-only in a task",
+                     (const char *)snapshot->name.data);
             changed = 1;
             runner->captures_changed = 2; /* the state is spoiled */
         }
@@ -402,6 +412,24 @@ static int snapshot_changed(lua_State *L, handout_runner *runner, char *message,
     }
     lua_pop(L, 1);
     return changed;
+}
+
+/* Captured variable `u` of the instance whose closure is at `closure` is to be set again, and where other instances share
+ * it, theirs: this attempt may not have used them. */
+static void forget_variable(lua_State *L, handout_runner *runner, int instances, handout_instance *instance, int closure,
+                            uint32_t u) {
+    instance->current[u] = HANDOUT_NONE;
+    if (!instance->joined[u]) return;
+    const void *id = lua_upvalueid(L, closure, (int)u + 1);
+    for (uint32_t i = 0; i < runner->instances.count; i++) {
+        handout_instance *other = instance_at(runner, i);
+        for (uint32_t v = 0; v < other->count; v++) {
+            if (!other->joined[v]) continue;
+            lua_rawgeti(L, instances, (lua_Integer)i + 1);
+            if (lua_upvalueid(L, -1, (int)v + 1) == id) other->current[v] = HANDOUT_NONE;
+            lua_pop(L, 1);
+        }
+    }
 }
 
 int handout_captures_changed(lua_State *L, handout_runner *runner, int instances, char *message, size_t size) {
@@ -417,7 +445,7 @@ int handout_captures_changed(lua_State *L, handout_runner *runner, int instances
                 if (!changed)
                     snprintf(message, size, "the task changed captured variable '%.60s': captured values are constants in a task", name);
                 changed = 1;
-                instance->current[u] = HANDOUT_NONE;
+                forget_variable(L, runner, instances, instance, closure, u);
             }
             lua_settop(L, closure);
         }
@@ -441,8 +469,15 @@ void handout_take_snapshots(lua_State *L, handout_runner *runner) {
         if (lua_pcall(L, 1, 0, 0) != LUA_OK) continue;
         handout_snapshot *snapshot = handout_vector_add(&runner->snapshots);
         if (!snapshot) luaL_error(L, "not enough memory");
-        *snapshot = (handout_snapshot){.name = strdup(lua_tostring(L, table + 1))};
-        handout_buffer_append(&snapshot->bytes, codec->out.data, codec->out.length);
+        *snapshot = (handout_snapshot){0};
+        size_t length;
+        const char *name = lua_tolstring(L, table + 1, &length);
+        if (handout_buffer_append(&snapshot->name, name, length + 1) ||
+            handout_buffer_append(&snapshot->bytes, codec->out.data, codec->out.length)) {
+            runner->snapshots.count--; /* neither is left half written */
+            handout_buffer_free(&snapshot->name);
+            luaL_error(L, "not enough memory");
+        }
     }
     lua_settop(L, table - 1);
 }
@@ -458,7 +493,7 @@ void handout_captures_free(handout_runner *runner) {
     for (size_t i = 0; i < runner->instances.count; i++) free(instance_at(runner, (uint32_t)i)->current);
     for (size_t i = 0; i < runner->snapshots.count; i++) {
         handout_snapshot *snapshot = (handout_snapshot *)runner->snapshots.data + i;
-        free(snapshot->name);
+        handout_buffer_free(&snapshot->name);
         handout_buffer_free(&snapshot->bytes);
     }
     free(runner->instances.data);

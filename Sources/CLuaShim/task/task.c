@@ -66,11 +66,16 @@ static void run_script(lua_State *L, handout_runner *runner, uint32_t class) {
     runner->recorder.first_row = first_row(runner, class);
     lua_State *script = runner->script;
     state->running = script;
+    state->script = script;
     int status = lua_resume(script, L, first ? 0 : 1, &results);
+    state->script = NULL;
     state->running = L;
     handout_check(state);
-    if (status != LUA_OK && status != LUA_YIELD) {
+    if (status != LUA_OK && status != LUA_YIELD) { /* whoever needs it next runs it from its start, and is told the same */
         lua_xmove(script, L, 1);
+        drop_script(L, runner);
+        runner->script_done = 0;
+        handout_task_side(state, 0);
         lua_error(L);
     }
     if (status == LUA_OK) end_script(L, runner);
@@ -98,7 +103,7 @@ static int show_class(lua_State *L) {
         while (!runner->script_done) run_script(L, runner, HANDOUT_NONE);
     if (class == HANDOUT_NONE || runner->tables->code) return 0;
     while (!have(L, class) && !runner->script_done) run_script(L, runner, class);
-    if (!have(L, class) && !runner->recorder.thorough) { /* hidden behind a first closure: look at every one */
+    if (!have(L, class)) { /* it was passed over before, or is hidden behind a first closure: look at every one */
         runner->recorder.thorough = 1;
         runner->script_done = 0;
         while (!have(L, class) && !runner->script_done) run_script(L, runner, class);
@@ -275,6 +280,12 @@ static int ended_by_error(handout_runner *runner, int status) {
     return runner->asked_ended ? runner->asked_ended : HANDOUT_ERROR;
 }
 
+/* Before the limit becomes `limit`: what others left behind is no memory of the next attempt, which would end at its first
+ * allocation under a much smaller one. Not after: a collection allocates when it shrinks the stack. */
+static void collect_before(handout_state *state, uint64_t limit) {
+    if (limit && state->used > limit / 2) lua_gc(state->L, LUA_GCCOLLECT);
+}
+
 static void begin(handout_runner *runner, const handout_lease_item *item) {
     const handout_tables *tables = runner->tables;
     handout_state *state = runner->state;
@@ -290,6 +301,7 @@ static void begin(handout_runner *runner, const handout_lease_item *item) {
     state->random_seeded = 0;
     uint64_t memory = item->memory ? item->memory : runner->program->default_memory;
     if (state->limit != memory) {
+        collect_before(state, memory);
         state->limit = memory;
         state->threshold = handout_next_threshold(state);
     }
@@ -299,7 +311,7 @@ static void begin(handout_runner *runner, const handout_lease_item *item) {
 static int prepare_class(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     for (uint32_t missing = HANDOUT_NONE;;) {
-        if (runner->opened) {
+        if (runner->opened && (runner->script_done || !runner->program->user_globals)) {
             if (runner->tables->code || !runner->recorder.missing) return LUA_OK;
             uint32_t next = handout_missing_class(L, runner, runner->row);
             if (next == HANDOUT_NONE || next == missing) return LUA_OK;
@@ -314,6 +326,7 @@ static int prepare_class(lua_State *L, handout_runner *runner) {
         int status = lua_pcall(L, 1, 0, HANDLER);
         handout_deadline_end(runner->slot);
         if (status == LUA_OK && missing != HANDOUT_NONE) lua_gc(L, LUA_GCCOLLECT);
+        else collect_before(state, limit);
         state->limit = limit;
         state->threshold = handout_next_threshold(state);
         if (status != LUA_OK) {

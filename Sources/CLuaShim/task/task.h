@@ -18,7 +18,7 @@ typedef struct handout_instance {
 
 /* A global of the script's own that holds plain data, to see that no task changes it. */
 typedef struct handout_snapshot {
-    char *name;
+    handout_buffer name; /* with a NUL at its end */
     handout_buffer bytes;
 } handout_snapshot;
 

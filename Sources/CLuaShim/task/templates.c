@@ -5,22 +5,19 @@ enum { MAX_DEPTH = 150 };
 
 void handout_push_templates(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_TEMPLATES); }
 
-/* The plan's class for a class of this state, or HANDOUT_NONE. Sources are compared by name, variants by order of appearance. */
+static int same_class(const handout_class *a, const handout_class *b) {
+    return a->identity == b->identity && a->line == b->line && a->last_line == b->last_line && a->upvalues == b->upvalues;
+}
+
+/* The plan's class for a class of this state, or HANDOUT_NONE. Indices of sources and numbers of variants say nothing here:
+ * this state may meet them in another order, since calls of the script are not looked at, and tasks require modules. */
 static uint32_t plan_class(handout_recorder *recorder, uint32_t class) {
     const handout_class *mine = &((handout_class_record *)recorder->classes.data + class)->public;
     const handout_tables *tables = recorder->tables;
-    if (class < tables->class_count) {
-        const handout_class *same = &tables->class_list[class]; /* seen in the same order: the usual case */
-        if (same->source == mine->source && same->line == mine->line && same->last_line == mine->last_line &&
-            same->variant == mine->variant && same->upvalues == mine->upvalues)
-            return class;
-    }
-    for (uint32_t i = 0; i < tables->class_count; i++) {
-        const handout_class *other = &tables->class_list[i];
-        if (other->source == mine->source && other->line == mine->line && other->last_line == mine->last_line &&
-            other->variant == mine->variant && other->upvalues == mine->upvalues)
-            return i;
-    }
+    /* Seen in the same order: the usual case. */
+    if (class < tables->class_count && same_class(&tables->class_list[class], mine)) return class;
+    for (uint32_t i = 0; i < tables->class_count; i++)
+        if (same_class(&tables->class_list[i], mine)) return i;
     return HANDOUT_NONE;
 }
 
