@@ -191,13 +191,6 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
 
     private func literal(_ text: Substring) -> JSON? { text == "nil" ? .null : JSON(String(text)) }
 
-    /// Most memory that this process ever had resident.
-    private func peakMemory() -> Int {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return usage.ru_maxrss * 1024
-    }
-
     private func residue(_ folder: Folder) -> [String] { names(in: folder.path) }
 
     private func report(_ line: String) {

@@ -189,6 +189,13 @@ final class Folder {
     }
 }
 
+/// Most memory that this process ever had resident: what a child's own peak begins with.
+func peakMemory() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
+}
+
 /// The address sanitizer is built in: freed memory stays resident for a while, so that its bounds say nothing.
 let memoryIsPadded = dlsym(nil, "__asan_init") != nil
 

@@ -116,12 +116,6 @@ static void keep_code(lua_State *L, handout_recorder *recorder, handout_class_re
     handout_count_columns(L, recorder, 2 * scratch->length); /* the record may hold another copy */
 }
 
-/* FNV-1a (64 bit). */
-static uint64_t hash_more(uint64_t h, const void *bytes, size_t length) {
-    for (const uint8_t *p = bytes; length; p++, length--) h = (h ^ *p) * 0x100000001B3ull;
-    return h;
-}
-
 static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_Debug *ar, int index, uint32_t source,
                           int ambiguous, uint32_t variant) {
     if ((recorder->classes.count + 1) * 2 > recorder->class_capacity) class_table_grow(L, recorder);
@@ -145,8 +139,8 @@ static uint32_t add_class(lua_State *L, handout_recorder *recorder, const lua_De
         memcpy(record->dump, scratch->data, scratch->length);
         record->dump_length = scratch->length;
     }
-    record->public.identity = hash_more(0xCBF29CE484222325ull, ar->source, strlen(ar->source));
-    if (ambiguous) record->public.identity = hash_more(record->public.identity, record->dump, record->dump_length);
+    record->public.identity = handout_hash(HANDOUT_HASH, ar->source, strlen(ar->source));
+    if (ambiguous) record->public.identity = handout_hash(record->public.identity, record->dump, record->dump_length);
     class_table_insert(recorder, class);
     return class;
 }

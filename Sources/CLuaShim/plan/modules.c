@@ -78,6 +78,22 @@ static int run_module(lua_State *L) {
     return 1;
 }
 
+/* Calls run_module, protected, with random numbers of the module's own: what they are depends on nothing but its name,
+ * whichever task or script requires it first. */
+static int call_module(lua_State *L, const char *name, size_t length) {
+    handout_state *state = handout_of(L);
+    uint64_t random[4], stream = state->random_stream;
+    int seeded = state->random_seeded;
+    memcpy(random, state->random, sizeof random);
+    state->random_stream = handout_hash(HANDOUT_HASH, name, length);
+    state->random_seeded = 0;
+    int status = lua_pcall(L, 2, 1, 0);
+    state->random_stream = stream;
+    state->random_seeded = seeded;
+    memcpy(state->random, random, sizeof random);
+    return status;
+}
+
 static int module_require(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
     size_t length;
@@ -109,7 +125,7 @@ static int module_require(lua_State *L) {
     /* A module is planning code: it must be the same in every state. One that a task meets first was seen while
      * planning, as the program is sealed. Protected: a task that catches its error goes on as a task. */
     if (in_task) handout_task_side(handout_of(L), 1);
-    int status = lua_pcall(L, 2, 1, 0);
+    int status = call_module(L, name, length);
     if (in_task) handout_task_side(handout_of(L), 0);
     if (status != LUA_OK) {
         lua_pushvalue(L, 1);

@@ -15,6 +15,13 @@ typedef struct handout_vector {
     size_t count, capacity, size; /* in items; `size` bytes an item */
 } handout_vector;
 
+/* FNV-1a (64 bit): the hash of nothing, and of more bytes. */
+#define HANDOUT_HASH 0xCBF29CE484222325ull
+static inline uint64_t handout_hash(uint64_t h, const void *bytes, size_t length) {
+    for (const uint8_t *p = bytes; length; p++, length--) h = (h ^ *p) * 0x100000001B3ull;
+    return h;
+}
+
 /* Room for one more item, or NULL when memory is exhausted. */
 void *handout_vector_add(handout_vector *vector);
 /* Room for `n` more items. */

@@ -33,9 +33,10 @@ static uint64_t project(uint64_t random, uint64_t most, uint64_t s[4]) {
     return random;
 }
 
-/* Of a task the hash of its name: only taken by those that use random numbers. */
+/* Of a task the hash of its name: only taken by those that use random numbers. A script that runs again for a task, or a
+ * module that it loads, has the numbers that it had when it was planned. */
 static uint64_t stream(handout_state *state) {
-    return state->task ? handout_task_stream(state) : state->random_stream;
+    return state->task && !state->planning ? handout_task_stream(state) : state->random_stream;
 }
 
 static int math_random(lua_State *L) {

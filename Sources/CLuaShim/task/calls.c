@@ -26,9 +26,8 @@ const char *handout_runner_name(handout_runner *runner) {
 uint64_t handout_task_stream(handout_state *state) {
     handout_runner *runner = state->task;
     if (!runner) return 0;
-    uint64_t h = 0xCBF29CE484222325ull;
-    for (const char *p = handout_runner_name(runner); *p; p++) h = (h ^ (uint8_t)*p) * 0x100000001B3ull;
-    return h;
+    const char *name = handout_runner_name(runner);
+    return handout_hash(HANDOUT_HASH, name, strlen(name));
 }
 
 static void push_declared_name(lua_State *L, handout_runner *runner) {

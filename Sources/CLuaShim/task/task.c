@@ -13,14 +13,14 @@ void handout_task_side(handout_state *state, int planning) {
     handout_use_planning_libraries(state, planning);
     handout_open_globals(state, planning);
     state->planning = planning;
-    if (planning) {
-        memcpy(state->random, runner->script_random, sizeof state->random);
-        state->random_seeded = runner->script_random_seeded;
-        state->random_stream = 0;
-    } else {
-        memcpy(runner->script_random, state->random, sizeof state->random);
-        runner->script_random_seeded = state->random_seeded;
-    }
+    /* Each side goes on with its own sequence of random numbers. */
+    uint64_t *leaves = planning ? runner->task_random : runner->script_random;
+    const uint64_t *comes = planning ? runner->script_random : runner->task_random;
+    memcpy(leaves, state->random, sizeof state->random);
+    *(planning ? &runner->task_random_seeded : &runner->script_random_seeded) = state->random_seeded;
+    memcpy(state->random, comes, sizeof state->random);
+    state->random_seeded = planning ? runner->script_random_seeded : runner->task_random_seeded;
+    state->random_stream = 0;
     state->random_seed = runner->program->seed;
 }
 
@@ -29,6 +29,7 @@ static void start_script(lua_State *L, handout_runner *runner) {
     lua_State *script = lua_newthread(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, runner); /* anchors the coroutine */
     runner->script = script;
+    runner->state->random_seeded = 0; /* it may have run before */
     handout_recorder_load(L, &runner->recorder, program->source, program->source_length, program->chunk_name);
     lua_xmove(L, script, 1);
 }

@@ -36,7 +36,8 @@ typedef struct handout_runner {
     lua_State *script;         /* suspended, or NULL */
     int opened, script_done;
     uint64_t script_random[4];
-    int script_random_seeded;
+    uint64_t task_random[4];
+    int script_random_seeded, task_random_seeded;
     uint32_t epoch;
 
     /* the attempt that runs */
