@@ -43,11 +43,12 @@ package final class PlanHost: @unchecked Sendable {
                         errorSize)
                 },
                 task_name: { context, task, text, size in
-                    guard let host = PlanHost.from(context), let text else { return 0 }
+                    guard let host = PlanHost.from(context) else { return 0 }
                     let name = host.nameOfTask(task)
-                    let length = min(size, name.count)
-                    for position in 0..<length { text[position] = CChar(bitPattern: name[position]) }
-                    return length
+                    if let text {
+                        for position in 0..<min(size, name.count) { text[position] = CChar(bitPattern: name[position]) }
+                    }
+                    return name.count
                 }))
     }
 

@@ -38,7 +38,7 @@ typedef struct handout_host {
      * returns 0, or -1 with a message in `error`. */
     int (*module)(void *context, const char *name, size_t length, const char **source, size_t *size,
                   const char **chunk_name, uint32_t *source_index, char *error, size_t error_size);
-    /* The full name of a task, written to `text`; returns its length. */
+    /* Writes the full name of a task to `text`, as much as fits, without a NUL; returns its whole length. */
     size_t (*task_name)(void *context, uint32_t task, char *text, size_t size);
 } handout_host;
 

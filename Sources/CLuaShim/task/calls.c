@@ -18,9 +18,16 @@ static handout_runner *inside(lua_State *L, const char *call) {
 const char *handout_runner_name(handout_runner *runner) {
     if (runner->name) return runner->name;
     const handout_host *host = runner->state->host;
-    size_t n = host->task_name(host->context, runner->item->task, runner->name_text, sizeof runner->name_text - 1);
-    runner->name_text[n < sizeof runner->name_text ? n : sizeof runner->name_text - 1] = 0;
-    return runner->name = runner->name_text;
+    char *text = (char *)runner->name_text.data;
+    size_t room = runner->name_text.capacity, n = host->task_name(host->context, runner->item->task, text, room);
+    if (n >= room) { /* keys of maps may be long */
+        runner->name_text.length = 0;
+        text = (char *)handout_buffer_reserve(&runner->name_text, n + 1);
+        if (!text) handout_leave(runner->state, HANDOUT_MEMORY, "no memory left for the name of the task");
+        host->task_name(host->context, runner->item->task, text, n);
+    }
+    text[n] = 0;
+    return runner->name = text;
 }
 
 uint64_t handout_task_stream(handout_state *state) {

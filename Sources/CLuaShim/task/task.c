@@ -455,6 +455,7 @@ void handout_task_state_free(handout_state *state) {
     handout_recorder_free(&runner->recorder);
     handout_captures_free(runner);
     handout_buffer_free(&runner->message);
+    handout_buffer_free(&runner->name_text);
     handout_value_free(&runner->result);
     free(runner);
     handout_state_free(state);

@@ -44,7 +44,7 @@ typedef struct handout_runner {
     const handout_lease_item *item;
     uint32_t row;              /* its declared row */
     const char *name;          /* full name, when asked for */
-    char name_text[1024];
+    handout_buffer name_text;
     uint64_t started, deadline, last_progress;
     size_t logged;
     int encoding;              /* an error now is one of the result */
