@@ -196,8 +196,8 @@ func peakMemory() -> Int {
     return usage.ru_maxrss * 1024
 }
 
-/// The address sanitizer is built in: freed memory stays resident for a while, so that its bounds say nothing.
-let memoryIsPadded = dlsym(nil, "__asan_init") != nil
+/// A sanitizer is built in: its own memory is resident too, so that bounds of ours say nothing.
+let memoryIsPadded = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil
 
 /// The bytes of a file, or nil.
 func contents(of path: String) -> [UInt8]? {
