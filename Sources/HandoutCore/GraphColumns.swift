@@ -5,6 +5,38 @@ package enum TaskKind: UInt8, Sendable, BitwiseCopyable {
     case map
     /// A tree reduction; the row itself is the root of the tree and is run last.
     case reduce
+    /// A task whose value is made boolean.
+    case when
+    /// An input of a graph: its default, or what the graph was instantiated with.
+    case input
+    /// Hidden: an element of another row's value.
+    case select
+    /// Hidden: for each instance of a map the elements that it picks of another row's value.
+    case selector
+    /// Hidden: takes the name of an included graph.
+    case mark
+
+    /// Made by the system: no task of the user's.
+    package var isHidden: Bool { rawValue >= TaskKind.select.rawValue }
+    /// Runs a function of the user's, by itself or in its instances.
+    package var isTask: Bool { rawValue <= TaskKind.when.rawValue }
+}
+
+/// A graph among the rows of a plan. Number 0 is the one that the script returned; the others are instantiated by maps
+/// over them, and their own rows never run.
+package struct GraphTemplate: Sendable {
+    /// Its rows.
+    package var rows: Range<Int>
+    /// Its rows of kind `input`, in order of declaration.
+    package var inputs: [TaskID]
+    /// By name in bytewise order. Of graph 0 empty.
+    package var outputs: [(name: String, task: TaskID)]
+
+    package init(rows: Range<Int>, inputs: [TaskID] = [], outputs: [(name: String, task: TaskID)] = []) {
+        self.rows = rows
+        self.inputs = inputs
+        self.outputs = outputs
+    }
 }
 
 /// The options that many tasks share, each distinct set of them stored once.
@@ -29,16 +61,28 @@ package struct TaskOptions: Sendable, Hashable {
     package var memory: UInt64 = 0
     /// Expected run time in nanoseconds on a worker of speed 1; 0: not known.
     package var estimate: UInt64 = 0
+    /// Runs when its inputs have ended in any way.
+    package var always = false
+    /// Its failure makes it absent and not the run failed.
+    package var optional = false
+    /// Computed in each consumer.
+    package var isInline = false
+    /// After its last failure a function of its own may give a substitute result.
+    package var recovers = false
+    /// Index in the value pool of what it asks to be granted; `UInt32.max`: nothing.
+    package var grant = UInt32.max
 
     package init() {}
 }
 
-/// A planned graph as columns: one row a declared task, map or reduce, in order of declaration.
+/// A planned graph as columns: one row a declared task, map or reduce, in order of declaration; after the rows of the
+/// graph itself those of the graphs that its maps instantiate.
 ///
-/// Values only; nothing in it refers to a Lua state. Rows refer to earlier rows only, so a graph has no cycle.
+/// Values only; nothing in it refers to a Lua state. Rows refer to earlier rows of their own graph only, so a graph has
+/// no cycle.
 package final class GraphColumns: Sendable {
     package let name: String
-    /// Rows declared.
+    /// Rows declared, of all templates.
     package let count: Int
     /// `TaskKind` a row.
     package let kinds: Column<UInt8>
@@ -55,11 +99,13 @@ package final class GraphColumns: Sendable {
     package let options: [TaskOptions]
     /// Outputs in order of declaration; empty: the rows that no other refers to.
     package let declaredOutputs: [(name: String, task: TaskID)]
+    /// Number 0 is the graph itself.
+    package let templates: [GraphTemplate]
 
     package init(
         name: String, kinds: Column<UInt8>, optionIndices: Column<UInt32>, referenceOffsets: Column<UInt32>,
         references: Column<UInt32>, nameOffsets: Column<UInt32>, nameBytes: Column<UInt8>, lines: Column<UInt32>,
-        options: [TaskOptions], declaredOutputs: [(name: String, task: TaskID)]
+        options: [TaskOptions], declaredOutputs: [(name: String, task: TaskID)], templates: [GraphTemplate] = []
     ) {
         precondition(referenceOffsets.count == kinds.count + 1 && nameOffsets.count == kinds.count + 1)
         self.name = name
@@ -73,7 +119,11 @@ package final class GraphColumns: Sendable {
         self.lines = lines
         self.options = options
         self.declaredOutputs = declaredOutputs
+        self.templates = templates.isEmpty ? [GraphTemplate(rows: 0..<kinds.count)] : templates
     }
+
+    /// Rows of the graph itself: those of the templates follow.
+    package var ownCount: Int { templates[0].rows.count }
 
     package func kind(_ task: TaskID) -> TaskKind {
         guard let kind = TaskKind(rawValue: kinds[task.index]) else { preconditionFailure("a row of no known kind") }

@@ -4,8 +4,19 @@
 /// the list of their task numbers. The task loop in C walks the same words to push the arguments.
 ///
 /// ```
-/// [over | overLiteral]? argument* [after task*]?
-/// argument = task | list(n) argument*n | keyed(n) (key argument)*n | constant
+/// task, when: argument* sections
+/// map:        over argument* sections
+/// reduce:     over argument* sections
+/// map over a graph: over graph binding* sections        one binding an input of the graph, in its order
+/// input:      constant?
+/// select:     pick task                                 the element of that key of the task's value
+/// selector:   over pick (task | own)                    for each element of `over` the one, or ones, it picks
+///
+/// over     = over(task) | overLiteral(pool)
+/// argument = task | own | list(n) argument*n | keyed(n) (key argument)*n | constant
+/// binding  = argument | ownElement
+/// sections = [after(n) entry*n] [when(n) entry*n] [unless(n) entry*n] [near(n) entry*n] [function(pool)]
+/// entry    = task | own
 /// ```
 package struct Reference: Sendable, BitwiseCopyable, Equatable {
     package enum Operation: UInt32, Sendable {
@@ -23,13 +34,33 @@ package struct Reference: Sendable, BitwiseCopyable, Equatable {
         case over
         /// What a map or reduce runs over, known when planned; payload: index in the value pool.
         case overLiteral
-        /// From here on tasks are waited for only; payload: how many.
+        /// From here on tasks are waited for only; payload: how many entries.
         case after
+        /// In a map: the instance of the same number of the selector whose row is the payload.
+        case own
+        /// The entries that must all be truthy for the row to run; payload: how many.
+        case when
+        /// The entries that must all be nil or false for the row to run; payload: how many.
+        case unless
+        /// The entries near whose results the row is to run; they are not waited for. Payload: how many.
+        case near
+        /// A function that belongs to the row; payload: index in the value pool. Of an inline row its own function,
+        /// else what makes a substitute result (`recover`).
+        case function
+        /// A map instantiates a graph; payload: its number in `templates`.
+        case graph
+        /// What a select or selector picks; payload: index in the value pool of the key, or of a function from element
+        /// and key to a key or a list of keys. `pickOwn`: the element's own key.
+        case pick
+        /// A binding: the element (payload 0) or its key (payload 1).
+        case ownElement
     }
 
     package static let payloadBits: UInt32 = 28
     /// Tasks, pool entries and list lengths stay below this.
     package static let limit: Int = 1 << 28
+    /// Payload of `pick`: the element's own key.
+    package static let pickOwn = limit - 1
 
     package var word: UInt32
     @inline(__always) package init(word: UInt32) { self.word = word }

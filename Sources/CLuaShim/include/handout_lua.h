@@ -182,8 +182,31 @@ typedef struct handout_option_set {
     double backoff_factor;
     int32_t priority;
     uint32_t arity;
+    uint32_t grant; /* pool index of the encoded table of what is asked for, HANDOUT_NONE: nothing */
     uint8_t retries;
+    uint8_t flags;  /* enum handout_option_flag */
 } handout_option_set;
+
+enum handout_option_flag { HANDOUT_ALWAYS = 1, HANDOUT_OPTIONAL = 2, HANDOUT_INLINE = 4, HANDOUT_RECOVERS = 8 };
+
+/* What a declared row is; the same numbers as `TaskKind` in HandoutCore. */
+enum handout_kind {
+    HANDOUT_KIND_TASK = 0,
+    HANDOUT_KIND_MAP,
+    HANDOUT_KIND_REDUCE,
+    HANDOUT_KIND_WHEN,     /* a task whose value is made boolean */
+    HANDOUT_KIND_INPUT,    /* an input of a graph: its default or the value it is bound to */
+    HANDOUT_KIND_SELECT,   /* hidden: an element of another row's value (handle:at of a key) */
+    HANDOUT_KIND_SELECTOR, /* hidden: for each instance of a map the elements that it picks of another row's value */
+    HANDOUT_KIND_MARK,     /* hidden: takes the name of an included graph */
+};
+
+/* A graph of the plan. Number 0 is the one that the script returned; the others are instantiated by maps over them. */
+typedef struct handout_plan_template {
+    uint32_t first, count;               /* its rows */
+    uint32_t input_first, input_count;   /* in template_inputs */
+    uint32_t output_first, output_count; /* in template_outputs; of graph 0: none, see outputs */
+} handout_plan_template;
 
 typedef struct handout_plan_output {
     uint32_t name_offset, name_length; /* in name_bytes of the plan */
@@ -208,8 +231,8 @@ typedef struct handout_plan_parameter {
 typedef struct handout_plan {
     char *name;            /* of the graph */
     size_t name_length;
-    uint32_t count;        /* declared tasks */
-    uint8_t *kinds;        /* 0 task, 1 map, 2 reduce */
+    uint32_t count;        /* declared rows of all graphs, those of the returned one first */
+    uint8_t *kinds;        /* enum handout_kind */
     uint32_t *options;     /* index in option_sets */
     uint32_t *lines;       /* line | source << 24 */
     uint32_t *classes;     /* class */
@@ -233,6 +256,12 @@ typedef struct handout_plan {
     uint64_t pool_bytes_length;
     handout_plan_output *outputs;
     uint32_t output_count;
+    handout_plan_template *templates;
+    uint32_t template_count;
+    uint32_t *template_inputs;            /* rows of kind INPUT, in order of declaration */
+    uint32_t template_input_count;
+    handout_plan_output *template_outputs; /* by name in bytewise order */
+    uint32_t template_output_count;
     handout_plan_parameter *parameters;
     uint32_t parameter_count;
     handout_plan_error *errors;

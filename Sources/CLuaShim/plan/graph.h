@@ -14,7 +14,18 @@ enum handout_operation {
     HANDOUT_OP_OVER,
     HANDOUT_OP_OVER_LITERAL,
     HANDOUT_OP_AFTER,
+    HANDOUT_OP_OWN,
+    HANDOUT_OP_WHEN,
+    HANDOUT_OP_UNLESS,
+    HANDOUT_OP_NEAR,
+    HANDOUT_OP_FUNCTION,
+    HANDOUT_OP_GRAPH,
+    HANDOUT_OP_PICK,
+    HANDOUT_OP_SELF,
 };
+
+/* Payload of PICK: the instance's own key. */
+#define HANDOUT_PICK_OWN 0x0FFFFFFFu
 
 static inline uint32_t handout_word(uint32_t operation, uint32_t payload) { return operation << 28 | payload; }
 static inline uint32_t handout_operation(uint32_t word) { return word >> 28; }
