@@ -170,7 +170,7 @@ package final class LocalRun: Sendable {
         let values = outputs.map { output in
             let place = plan.place(of: tables.declaredRow(of: output.task))
             return RunOutput(
-                name: output.name, value: tables.value(of: output.task), task: name(of: output.task), file: place.file,
+                name: output.name, value: pool.value(of: output.task), task: name(of: output.task), file: place.file,
                 line: place.line)
         }
         return RunOutcome(

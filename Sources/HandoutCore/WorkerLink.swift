@@ -53,6 +53,8 @@ package struct FailureReport: Sendable, Equatable {
     package var worker: String
     /// Its task is absent now, and the run not failed.
     package var optional = false
+    /// It is of the function that makes a substitute result, which has no attempt of its own.
+    package var isOfRecovery = false
 
     package init(
         task: TaskID, attempt: UInt16, ended: Ended, message: String, traceback: String = "", file: String? = nil,

@@ -105,6 +105,7 @@ struct CoordinatorState: ~Copyable {
     private mutating func giveUp(_ task: TaskID, _ attempt: UInt16, _ ended: Ended) {
         guard var report = pending.removeValue(forKey: key(task, attempt)), ended != .cancelled else { return }
         report.optional = core.isOptional(task)
+        if report.isOfRecovery { report.attempt -= 1 }
         fail(report)
     }
 

@@ -228,7 +228,7 @@ extension SchedulerCore {
         let owner = Int(block.owner)
         guard block.isMap else {
             let taker = block.shape.parent(ofInner: place).map { Int(block.first) + $0 } ?? owner
-            let isFree = RowState.isGood(state(taker)) && state(taker) == RowState.done || hasLetGo(owner)
+            let isFree = RowState.isGood(state(taker)) || hasLetGo(owner)
             return (isFree, isFree)
         }
         if status[owner] & RowFlags.output != 0 { return (false, false) }
