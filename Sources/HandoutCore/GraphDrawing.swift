@@ -47,6 +47,9 @@ package struct GraphDrawing {
         case .task: "task"
         case .map: "map"
         case .reduce: "reduce"
+        case .when: "when"
+        case .input: "input"
+        case .select, .selector, .mark: "hidden"
         }
     }
 
@@ -103,6 +106,7 @@ package struct GraphDrawing {
             case .task: append("];\n")
             case .map: append(", shape=box3d];\n")
             case .reduce: append(", shape=invtrapezium];\n")
+            default: append("];\n")
             }
         }
         eachEdge { drawing, from, to, edge in

@@ -26,6 +26,8 @@ enum handout_operation {
 
 /* Payload of PICK: the instance's own key. */
 #define HANDOUT_PICK_OWN 0x0FFFFFFFu
+/* Set in the payload of PICK: the pool entry is a function. */
+#define HANDOUT_PICK_FUNCTION 0x08000000u
 
 static inline uint32_t handout_word(uint32_t operation, uint32_t payload) { return operation << 28 | payload; }
 static inline uint32_t handout_operation(uint32_t word) { return word >> 28; }
