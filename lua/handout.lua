@@ -1270,8 +1270,8 @@ local function failure_of(raised)
   local text = raised
   if type(raised) == "table" then
     text = rawget(raised, "message")
-    failure.value = copy(raised, "value", "cannot leave its task")
-    if getmetatable(raised) == Raised then failure.kind, failure.is_final = raised.ended or "error", raised.is_final end
+    if getmetatable(raised) == Raised then failure.kind, failure.is_final = raised.ended or "error", raised.is_final
+    else failure.value = copy(raised, "value", "cannot leave its task") end
   end
   if type(text) ~= "string" and type(text) ~= "number" then text = "raised " .. describe(raised) end
   failure.message = tostring(text)
@@ -1574,11 +1574,11 @@ local function run_reduce(run, instance, node)
   return group(1, #inputs, name)
 end
 
-local function run_include(run, instance, node)
+local function run_include(run, instance, node, wanted)
   local bound = {}
   for name, cell in next, node.bound do bound[name] = cell end
   for _, name in ipairs(node.needs.names) do bound[name] = resolve(instance, node.needs.by[name].node) end
-  return { state = "done", instance = run_graph(run, node.inner, instance.prefix .. node.id .. "/", bound) }
+  return { state = "done", instance = run_graph(run, node.inner, instance.prefix .. node.id .. "/", bound, wanted) }
 end
 
 local runners = { task = run_task, when = run_task, map = run_map, reduce = run_reduce, include = run_include }
@@ -1598,7 +1598,8 @@ function run_graph(run, graph, prefix, bound, wanted)
       -- What an include is given may have failed: the tasks inside that need it are skipped, no others.
       local node = row.kind == "include" and setmetatable({ needs = false }, { __index = row }) or row
       local state = gate(instance, node)
-      instance.cells[row] = state and { state = state, reason = "skipped" } or runners[row.kind](run, instance, row)
+      instance.cells[row] = state and { state = state, reason = "skipped" }
+        or runners[row.kind](run, instance, row, wanted and wanted[row])
     end
   end
   return instance
@@ -1645,21 +1646,45 @@ local function environment(directory)
   return env
 end
 
---- The rows that some outputs need, and whether a name is an output or a task.
+--- The node of a task's name, which may be in an included graph, or nil.
+local function node_named(graph, name)
+  local head, rest = name:match "^([^/]+)/(.+)$"
+  if not head then return graph.ids[name] end
+  local row = graph.ids[head]
+  local node = row and row.kind == "include" and node_named(row.inner, rest)
+  return node and { kind = "part", graph = graph, id = name, of = row, node = node } or nil
+end
+
+--- The outputs and tasks of some names, and the rows that they need: of an included graph a table of its own rows.
 local function wanted_rows(graph, targets)
   local outputs, chosen, wanted = outputs_of(graph), {}, {}
-  local function want(node)
-    while node.kind == "at" or node.kind == "part" do node = node.of end
-    if wanted[node] then return end
-    wanted[node] = true
-    if node.kind ~= "input" then each_reference(node, want, true) end
+  local function want(scope, node)
+    while node.kind == "at" do node = node.of end
+    if node.kind == "input" then
+      local given = scope.row and scope.row.needs.by[node.id]
+      if given then want(scope.outer, given.node) end
+    elseif node.kind == "part" then
+      local row = node.of
+      if not scope.rows[row] then
+        scope.rows[row], scope.inner[row] = {}, { inner = {}, outer = scope, row = row }
+        scope.inner[row].rows = scope.rows[row]
+        for _, list in ipairs { row.after, row.when, row.unless } do
+          for _, other in ipairs(list) do want(scope, other) end
+        end
+      end
+      want(scope.inner[row], node.node)
+    elseif not scope.rows[node] then
+      scope.rows[node] = true
+      each_reference(node, function(other) want(scope, other) end, true)
+    end
   end
+  local top = { rows = wanted, inner = {} }
   for _, target in ipairs(targets) do
     local found
     for _, output in ipairs(outputs) do found = found or output.name == target and output.node end
-    found = found or graph.ids[target]
+    found = found or node_named(graph, target)
     if not found then raise("target '%s': no output or task of that name", target) end
-    want(found)
+    want(top, found)
     chosen[#chosen + 1] = { name = target, node = found }
   end
   table.sort(chosen, function(a, b) return a.name < b.name end)
