@@ -24,6 +24,11 @@ local function place()
   end
 end
 
+--- The line of the script that runs.
+local function line()
+  return tonumber(place():match ":(%d+): $") or 0
+end
+
 local function raise(format, ...) error(place() .. format:format(...), 0) end
 
 local function is_utf8(text) return utf8.len(text) ~= nil end
@@ -846,6 +851,9 @@ local function self(graph, method)
   if not is_graph(graph) then
     raise("%s: expected a graph before the colon (g:%s), got %s", method, method, describe(graph))
   end
+  if graph.sealed then
+    raise("graph '%s' was included at line %d: nothing can be added to it any more", graph.name, graph.sealed)
+  end
   if current then raise("g:%s is only there while planning, not in a task", method) end
 end
 
@@ -952,11 +960,11 @@ local function each_node(needs, visit)
   for _, name in ipairs(needs.names or {}) do each_node(needs.by[name], visit) end
 end
 
---- Calls `visit` with every node that a node refers to.
-local function each_reference(node, visit)
+--- Calls `visit` with every node that a node refers to; with `only_inputs` not with those it is only to run near.
+local function each_reference(node, visit, only_inputs)
   if node.over then visit(node.over) end
   each_node(node.needs, visit)
-  for _, list in ipairs { node.after, node.when, node.unless, node.near } do
+  for _, list in ipairs { node.after, node.when, node.unless, not only_inputs and node.near or nil } do
     for _, other in ipairs(list) do visit(other) end
   end
 end
@@ -966,7 +974,17 @@ local function is_of_instance(node)
   return node.kind == "at" and (node.key == nil or type(node.key) == "function" or is_of_instance(node.of))
 end
 
+local function contains(graph, other)
+  if graph == other then return true end
+  for _, row in ipairs(graph.rows) do
+    if row.inner and contains(row.inner, other) then return true end
+  end
+  return false
+end
+
 local sub_graph_options = { over = true, needs = true, after = true, when = true, unless = true, optional = true }
+local inline_options = { needs = true, after = true, args = true, over = true, arity = true, when = true, unless = true,
+  inline = true }
 local letters = { task = "t", map = "m", reduce = "r", when = "w" }
 
 local function declare(graph, kind, id, options, fn)
@@ -979,7 +997,18 @@ local function declare(graph, kind, id, options, fn)
     raise("%s: expected a Lua function as last argument, got %s", who, describe_entry(fn))
   end
   options = checked_options(options, letters[kind], who, inner and sub_graph_options)
+  if options.inline then
+    for name in handout.sorted(options) do
+      if not inline_options[name] then
+        raise("%s: option '%s' cannot be combined with inline: it is computed in each consumer", who, name)
+      end
+    end
+  end
   local node = { kind = kind, graph = graph, id = id, fn = fn, inner = inner, options = options }
+  if inner then
+    if contains(inner, graph) then raise("%s: a graph cannot include itself", who) end
+    inner.sealed = inner.sealed or line()
+  end
   if kind == "map" or kind == "reduce" then node.over, node.elements = read_over(graph, options.over, who) end
   node.needs = options.needs ~= nil and read_needs(graph, options.needs, who, "needs", 0) or nil
   node.args = read_args(options.args, who)
@@ -1062,14 +1091,6 @@ local function outputs_of(graph)
   return outputs
 end
 
-local function contains(graph, other)
-  if graph == other then return true end
-  for _, row in ipairs(graph.rows) do
-    if row.inner and contains(row.inner, other) then return true end
-  end
-  return false
-end
-
 function Graph.__index.include(graph, id, other, inputs, options)
   self(graph, "include")
   if is_graph(id) then id, other, inputs, options = id.name, id, other, inputs end
@@ -1079,6 +1100,7 @@ function Graph.__index.include(graph, id, other, inputs, options)
   if contains(other, graph) then raise("%s: a graph cannot include itself", who) end
   options = checked_options(options, "i", who)
   local node = { kind = "include", graph = graph, id = id, inner = other, options = {}, bound = {} }
+  other.sealed = other.sealed or line()
   for _, name in ipairs { "after", "when", "unless" } do
     node[name] = read_handles(graph, options[name], who, name)
   end
@@ -1329,7 +1351,7 @@ end
 
 --- The cell of an element of a value.
 local function element_of(cell, key)
-  key = math.tointeger(key) or key
+  if type(key) == "number" then key = math.tointeger(key) or key end
   if cell.items then
     for i, own in ipairs(cell.keys) do
       if own == key then return cell.items[i] end
@@ -1371,7 +1393,8 @@ local function gate(instance, node, own)
     if is_of_instance(other) ~= (own ~= nil) then return end
     if bad[resolve(instance, other, own).state] then state = "skipped" end
   end
-  if node.over then look(node.over) end
+  -- A map over a map goes element by element: each instance looks at its own.
+  if node.over and not (node.kind == "map" and resolve(instance, node.over, own).items) then look(node.over) end
   each_node(node.needs, look)
   for _, list in ipairs { node.after, node.when, node.unless } do
     for _, other in ipairs(list) do look(other) end
@@ -1502,6 +1525,7 @@ local function run_map(run, instance, node)
     local element = elements.cells[i]
     local own = { element = value_of(element), key = key }
     local state = gate(instance, node, own)
+    if not state and bad[element.state] and not node.options.always then state = "skipped" end
     local item
     if state then
       item = { state = state, reason = "skipped" }
@@ -1628,7 +1652,7 @@ local function wanted_rows(graph, targets)
     while node.kind == "at" or node.kind == "part" do node = node.of end
     if wanted[node] then return end
     wanted[node] = true
-    if node.kind ~= "input" then each_reference(node, want) end
+    if node.kind ~= "input" then each_reference(node, want, true) end
   end
   for _, target in ipairs(targets) do
     local found

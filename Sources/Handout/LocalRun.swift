@@ -57,7 +57,7 @@ package struct RunOutcome: Sendable {
     /// The run was given up while an attempt was stuck in code that cannot be stopped: the process should end.
     package var isAbandoned: Bool
     package var isCancelled: Bool
-    package var ok: Bool { failures.isEmpty && !isCancelled && !isAbandoned }
+    package var ok: Bool { failures.allSatisfy(\.report.optional) && !isCancelled && !isAbandoned }
 }
 
 /// A run of a plan on threads of this process.
@@ -170,11 +170,11 @@ package final class LocalRun: Sendable {
         let values = outputs.map { output in
             let place = plan.place(of: tables.declaredRow(of: output.task))
             return RunOutput(
-                name: output.name, value: tables.value(of: output.task), task: name(of: output.task), file: place.file,
+                name: output.name, value: pool.value(of: output.task), task: name(of: output.task), file: place.file,
                 line: place.line)
         }
         return RunOutcome(
             outputs: values, failures: failures, counts: snapshot.counts, seconds: seconds,
-            isAbandoned: snapshot.isAbandoned, isCancelled: failures.isEmpty && snapshot.counts.skipped > 0)
+            isAbandoned: snapshot.isAbandoned, isCancelled: snapshot.isCancelled)
     }
 }

@@ -29,10 +29,12 @@ package struct GraphTemplate: Sendable {
     package var rows: Range<Int>
     /// Its rows of kind `input`, in order of declaration.
     package var inputs: [TaskID]
-    /// By name in bytewise order. Of graph 0 empty.
-    package var outputs: [(name: String, task: TaskID)]
+    /// By name in bytewise order; the name is also in the plan's `nameBytes`, at that position. Of graph 0 empty.
+    package var outputs: [(name: String, nameOffset: Int, task: TaskID)]
 
-    package init(rows: Range<Int>, inputs: [TaskID] = [], outputs: [(name: String, task: TaskID)] = []) {
+    package init(
+        rows: Range<Int>, inputs: [TaskID] = [], outputs: [(name: String, nameOffset: Int, task: TaskID)] = []
+    ) {
         self.rows = rows
         self.inputs = inputs
         self.outputs = outputs

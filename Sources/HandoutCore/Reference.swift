@@ -61,6 +61,8 @@ package struct Reference: Sendable, BitwiseCopyable, Equatable {
     package static let limit: Int = 1 << 28
     /// Payload of `pick`: the element's own key.
     package static let pickOwn = limit - 1
+    /// Set in the payload of `pick`: the pool entry is a function.
+    package static let pickFunction = limit >> 1
 
     package var word: UInt32
     @inline(__always) package init(word: UInt32) { self.word = word }

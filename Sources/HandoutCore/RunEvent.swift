@@ -4,11 +4,14 @@ package enum SkipReason: UInt8, Sendable, BitwiseCopyable, CaseIterable, CustomS
     case upstream = 1
     /// The run was stopped first.
     case cancelled
+    /// A condition was not met.
+    case when
 
     package var description: String {
         switch self {
         case .upstream: "upstream"
         case .cancelled: "cancelled"
+        case .when: "when"
         }
     }
 }

@@ -5,11 +5,14 @@ package struct LeaseEntry: Sendable, BitwiseCopyable, Equatable {
     package var attempt: UInt16
     /// Retries after this attempt, should it fail.
     package var retriesLeft: UInt8
+    /// Not the task's function but the one that makes a substitute result runs, for the failure before this attempt.
+    package var recovers: Bool
 
-    package init(task: TaskID, attempt: UInt16, retriesLeft: UInt8) {
+    package init(task: TaskID, attempt: UInt16, retriesLeft: UInt8, recovers: Bool = false) {
         self.task = task
         self.attempt = attempt
         self.retriesLeft = retriesLeft
+        self.recovers = recovers
     }
 }
 
@@ -24,6 +27,8 @@ package struct Completion: Sendable, BitwiseCopyable {
     package var retryAfter: UInt64?
     /// The result occupies memory beside its cell.
     package var holdsMemory = false
+    /// The result is nil or false.
+    package var isFalsy = false
     package var bytes: UInt64 = 0
     package var nanoseconds: UInt64 = 0
 
@@ -46,6 +51,10 @@ package struct FailureReport: Sendable, Equatable {
     package var file: String?
     package var line: Int?
     package var worker: String
+    /// Its task is absent now, and the run not failed.
+    package var optional = false
+    /// It is of the function that makes a substitute result, which has no attempt of its own.
+    package var isOfRecovery = false
 
     package init(
         task: TaskID, attempt: UInt16, ended: Ended, message: String, traceback: String = "", file: String? = nil,
@@ -82,13 +91,46 @@ package protocol WorkerLink: AnyObject, Sendable {
     func release(first: TaskID, count: Int)
     /// Rows were appended for a map or reduce that `expand` has counted.
     func append(task: TaskID, first: TaskID, count: Int)
-    /// Counts what a map or reduce runs over; not called under the lock. A value that is neither list nor keyed table
-    /// is described.
-    func expand(_ task: TaskID) -> Result<Int, ExpansionError>
+    /// The row ended without a value; `failed`: because it, or what it needs, did not succeed.
+    func missing(_ task: TaskID, failed: Bool)
+    /// The task's next lease is of the function that makes a substitute result for its last failure.
+    func recover(_ task: TaskID)
+    /// Counts what a map or reduce runs over, and finds what a selector or select picks and what a condition's value is;
+    /// on the slot's own thread, not under the lock. A value that is neither list nor keyed table is described.
+    func expand(_ task: TaskID, slot: Int) -> Result<Expansion, ExpansionError>
     /// Ends the attempts that run, as cancelled.
     func stopRunning()
     /// An attempt whose deadline passed a grace time ago, in code that nothing can stop; nil when there is none.
     func stuckAttempt() -> FailureReport?
+}
+
+/// What the executor found out about a value, for a row that is no task.
+package enum Verdict: UInt8, Sendable, BitwiseCopyable {
+    case truthy = 0
+    case falsy
+    /// There is no such element.
+    case absent
+    /// A list of picked elements.
+    case list
+}
+
+/// What a row runs over, as `WorkerLink.expand` finds it.
+package struct Expansion: Sendable {
+    /// Elements that a map, reduce or selector runs over; 1 for other rows.
+    package var elements: Int
+    /// For a row that picks instances of a map: the picks of element i are `picks[offsets[i] ..< offsets[i + 1]]`.
+    package var pickOffsets: [UInt32]
+    /// Rows of instances.
+    package var picks: [UInt32]
+    /// Of each element, for a selector, select or input: what its value is, so far as no picked row tells.
+    package var verdicts: [Verdict]
+
+    package init(elements: Int, pickOffsets: [UInt32] = [], picks: [UInt32] = [], verdicts: [Verdict] = []) {
+        self.elements = elements
+        self.pickOffsets = pickOffsets
+        self.picks = picks
+        self.verdicts = verdicts
+    }
 }
 
 /// A map or reduce cannot run over the value it was given.

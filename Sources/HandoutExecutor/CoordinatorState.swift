@@ -66,7 +66,7 @@ struct CoordinatorState: ~Copyable {
             } else {
                 core.finished(
                     completion.task, attempt: completion.attempt, slot: slot, holdsMemory: completion.holdsMemory,
-                    nanoseconds: completion.nanoseconds, bytes: completion.bytes, now: now, into: &output)
+                    isFalsy: completion.isFalsy, nanoseconds: completion.nanoseconds, bytes: completion.bytes, now: now, into: &output)
             }
         }
         pace[slot].collected(completions.count)
@@ -88,6 +88,12 @@ struct CoordinatorState: ~Copyable {
                 if let report = pending.removeValue(forKey: key(task, attempt)) {
                     notes.append(.retrying(report, after: after))
                 }
+            case .missing(let task, let failed): link.missing(task, failed: failed)
+            case .recover(let task, let attempt):
+                if let report = pending.removeValue(forKey: key(task, attempt)) {
+                    notes.append(.retrying(report, after: 0))
+                }
+                link.recover(task)
             case .giveUp(let task, let attempt, let ended): giveUp(task, attempt, ended)
             case .stopRunning: link.stopRunning()
             case .finish: wakesAll = true
@@ -97,7 +103,9 @@ struct CoordinatorState: ~Copyable {
     }
 
     private mutating func giveUp(_ task: TaskID, _ attempt: UInt16, _ ended: Ended) {
-        guard let report = pending.removeValue(forKey: key(task, attempt)), ended != .cancelled else { return }
+        guard var report = pending.removeValue(forKey: key(task, attempt)), ended != .cancelled else { return }
+        report.optional = core.isOptional(task)
+        if report.isOfRecovery { report.attempt -= 1 }
         fail(report)
     }
 
@@ -107,9 +115,9 @@ struct CoordinatorState: ~Copyable {
     }
 
     /// A map or reduce was counted outside the gate.
-    mutating func expanded(_ task: TaskID, _ counted: Result<Int, ExpansionError>, now: UInt64) {
+    mutating func expanded(_ task: TaskID, _ counted: Result<Expansion, ExpansionError>, now: UInt64) {
         switch counted {
-        case .success(let elements): core.expanded(task, elements: elements, now: now, into: &output)
+        case .success(let expansion): core.expanded(task, expansion, now: now, into: &output)
         case .failure(let error):
             let report = FailureReport(
                 task: task, attempt: 1, ended: .result, message: error.message, file: error.file, line: error.line,

@@ -23,6 +23,8 @@ package struct RunSnapshot: Sendable {
     package var isFinished: Bool
     /// A deadline passed in code that cannot be stopped: the run was given up with attempts still running.
     package var isAbandoned: Bool
+    /// It was stopped before its end, and not for a failure.
+    package var isCancelled: Bool
 }
 
 /// The scheduler core behind one mutex, and the only owner of a run's state.
@@ -72,7 +74,7 @@ package final class RunCoordinator: @unchecked Sendable {
             case .stop: return .stop
             case .expand(let task):
                 gate.unlock()
-                let counted = link.expand(task)
+                let counted = link.expand(task, slot: slot)
                 gate.lock()
                 state.expanded(task, counted, now: now())
             case .wait(let until):
@@ -99,7 +101,8 @@ package final class RunCoordinator: @unchecked Sendable {
             state.collectAll(now: now)
             state.abandonIfStuck(now: now)
             return RunSnapshot(
-                counts: state.core.counts, isFinished: state.core.isFinished, isAbandoned: state.isAbandoned)
+                counts: state.core.counts, isFinished: state.core.isFinished, isAbandoned: state.isAbandoned,
+                isCancelled: state.core.isDraining && !state.core.hasFailed)
         }
     }
 

@@ -47,16 +47,17 @@ package struct Planner: Sendable {
         self.print = print
     }
 
-    /// Plans a program. Runs on a thread of its own, so that its deadline holds whatever the caller's signal mask is.
+    /// Plans a program; `inputs` are values of its graph's inputs. Runs on a thread of its own, so that its deadline holds whatever the caller's signal mask is.
     ///
     /// - Throws: `PlanRefusal` with every problem found.
     package func plan(
-        _ program: ProgramSources, parameters: [GivenParameter] = []
+        _ program: ProgramSources, parameters: [GivenParameter] = [], inputs: [GivenParameter] = []
     ) throws(PlanRefusal) -> Plan {
         guard let slot = LeaseSlot() else {
             throw PlanRefusal(problems: [PlanProblem(code: "memory", message: "not enough memory to plan")])
         }
         let given = ParameterStorage(parameters)
+        let givenInputs = ParameterStorage(inputs)
         let host = PlanHost(sources: program, log: printer())
         let result = PlanResult()
         let thread: NativeThread
@@ -70,6 +71,8 @@ package struct Planner: Sendable {
                 config.host = host.native
                 config.parameters = given.base
                 config.parameter_count = given.count
+                config.inputs = UnsafePointer(givenInputs.base)
+                config.input_count = givenInputs.count
                 config.seed = seed
                 config.memory = limits.memory
                 config.slot = slot.pointer
@@ -168,7 +171,7 @@ package struct Planner: Sendable {
             nameBytes: Column(adopting: plan.name_bytes, count: nameBytes),
             lines: Column(adopting: plan.lines, count: count),
             options: (0..<Int(plan.option_set_count)).map { TaskOptions(plan.option_sets[$0]) },
-            declaredOutputs: outputs)
+            declaredOutputs: outputs, templates: templates(of: plan))
         plan.reference_offsets = nil
         plan.kinds = nil
         plan.options = nil
@@ -182,6 +185,26 @@ package struct Planner: Sendable {
             parameters: parameters(of: plan), hasUserGlobals: plan.user_globals != 0, seed: seed,
             files: (0..<Int(plan.source_count)).map { plan.sources[$0].map { String(cString: $0) } ?? "" },
             cost: (plan.cpu_nanoseconds, plan.peak_memory))
+    }
+
+    private func templates(of plan: handout_plan) -> [GraphTemplate] {
+        (0..<Int(plan.template_count)).map { index in
+            let native = plan.templates[index]
+            let outputs = (0..<Int(native.output_count)).map { number in
+                let output = plan.template_outputs[Int(native.output_first) + number]
+                let name = UnsafeBufferPointer(
+                    start: plan.name_bytes + Int(output.name_offset), count: Int(output.name_length))
+                return (
+                    name: String(decoding: name, as: UTF8.self), nameOffset: Int(output.name_offset),
+                    task: TaskID(rawValue: output.task)
+                )
+            }
+            return GraphTemplate(
+                rows: Int(native.first)..<Int(native.first) + Int(native.count),
+                inputs: (0..<Int(native.input_count)).map {
+                    TaskID(rawValue: plan.template_inputs[Int(native.input_first) + $0])
+                }, outputs: outputs)
+        }
     }
 
     private func parameters(of plan: handout_plan) -> [PlanParameter] {
@@ -227,5 +250,11 @@ extension TaskOptions {
         cpu = set.cpu
         memory = set.memory
         estimate = set.estimate
+        let flags = UInt32(set.flags)
+        always = flags & HANDOUT_FLAG_ALWAYS.rawValue != 0
+        optional = flags & HANDOUT_FLAG_OPTIONAL.rawValue != 0
+        isInline = flags & HANDOUT_FLAG_INLINE.rawValue != 0
+        recovers = flags & HANDOUT_FLAG_RECOVERS.rawValue != 0
+        grant = set.grant
     }
 }

@@ -6,14 +6,14 @@ extension SchedulerCore {
         precondition(!isStarted, "a run is started once")
         isStarted = true
         record(.runStarted(seed: configuration.seed), now, &output)
-        for row in 0..<declared where remaining[row] == 0 && state(row) == RowState.waiting {
-            if kinds[row] == Word.taskKind {
+        for row in 0..<graph.ownCount where remaining[row] == 0 && state(row) == RowState.waiting {
+            if kinds[row] == Word.taskKind && traits[row] == 0 {
                 makeReady(row, key: declaredKey(row) | SchedulerCore.sourceKey, slot: -1)
             } else {
-                inputsEnded(row, slot: -1, now, &output)
+                declaredInputsEnded(row, row, 0, slot: -1, now, &output)
             }
         }
-        endRunIfDone(now, &output)
+        settle(now, &output)
     }
 
     /// A task's function returned and its result is kept. False: stale, nothing was changed.
@@ -21,16 +21,16 @@ extension SchedulerCore {
     /// Amortised O(references from and to the task).
     @discardableResult
     package mutating func finished(
-        _ task: TaskID, attempt: UInt16, slot: Int, holdsMemory: Bool, nanoseconds: UInt64 = 0, bytes: UInt64 = 0,
-        now: UInt64, into output: inout SchedulerOutput
+        _ task: TaskID, attempt: UInt16, slot: Int, holdsMemory: Bool, isFalsy: Bool = false, nanoseconds: UInt64 = 0,
+        bytes: UInt64 = 0, now: UInt64, into output: inout SchedulerOutput
     ) -> Bool {
         let row = task.index
         guard isRunning(row, attempt) else { return false }
         setState(row, RowState.done)
         if holdsMemory { status[row] |= RowFlags.holdsMemory }
+        if isFalsy { status[row] |= RowFlags.falsy }
         counts.running -= 1
         counts.done += 1
-        openRows -= 1
         if attempt > 1 && !failures.isEmpty { failures.removeValue(forKey: task.rawValue) }
         if configuration.recordsEvents {
             output.events.append(
@@ -39,12 +39,8 @@ extension SchedulerCore {
                     kind: .taskFinished(
                         task, attempt: attempt, slot: slotNumber(slot), nanoseconds: nanoseconds, bytes: bytes)))
         }
-        if row < declared {
-            declaredDone(row, slot: slot, now, &output)
-        } else {
-            appendedDone(row, slot: slot, now, &output)
-        }
-        endRunIfDone(now, &output)
+        rowEnded(row, slot: slot, now, &output)
+        settle(now, &output)
         return true
     }
 
@@ -60,8 +56,7 @@ extension SchedulerCore {
         if isDraining {
             setState(row, RowState.waiting)
             skip(row, .cancelled, now, &output)
-            spread(.cancelled, now, &output)
-            endRunIfDone(now, &output)
+            settle(now, &output)
         } else {
             makeReady(row, key: readyKey(row), slot: -1)
         }
@@ -83,7 +78,7 @@ extension SchedulerCore {
     package mutating func cancel(now: UInt64, into output: inout SchedulerOutput) {
         guard !isDraining else { return }
         drain(now, &output)
-        endRunIfDone(now, &output)
+        settle(now, &output)
     }
 
     /// Takes events in their order; appends what follows from them.
@@ -93,10 +88,10 @@ extension SchedulerCore {
         for event in events {
             switch event {
             case .started: start(now: now, into: &output)
-            case .finished(let task, let attempt, let slot, let holdsMemory, let nanoseconds, let bytes):
+            case .finished(let task, let attempt, let slot, let holdsMemory, let isFalsy, let nanoseconds, let bytes):
                 finished(
-                    task, attempt: attempt, slot: Int(slot), holdsMemory: holdsMemory, nanoseconds: nanoseconds,
-                    bytes: bytes, now: now, into: &output)
+                    task, attempt: attempt, slot: Int(slot), holdsMemory: holdsMemory, isFalsy: isFalsy,
+                    nanoseconds: nanoseconds, bytes: bytes, now: now, into: &output)
             case .failed(let task, let attempt, let slot, let failure):
                 failed(task, attempt: attempt, slot: Int(slot), failure, now: now, into: &output)
             case .returned(let task, let attempt): returned(task, attempt: attempt, now: now, into: &output)
@@ -122,36 +117,88 @@ extension SchedulerCore {
         if configuration.recordsEvents { output.events.append(RunEvent(time: now, kind: kind)) }
     }
 
-    mutating func endRunIfDone(_ now: UInt64, _ output: inout SchedulerOutput) {
+    /// Ends the rows that end without a lease, and the run when it is over.
+    @inline(__always)
+    mutating func settle(_ now: UInt64, _ output: inout SchedulerOutput) {
+        if !endings.isEmpty { endPending(now, &output) }
         guard openRows == 0 && !hasFinished else { return }
         hasFinished = true
-        record(.runFinished(ok: counts.failed == 0 && counts.skipped == 0 && !isDraining), now, &output)
+        record(.runFinished(ok: !hasFailed && !isDraining), now, &output)
         output.actions.append(.finish)
     }
 
-    // MARK: - A row is done
+    // MARK: - A row has ended
 
+    /// The row's last state is set: tells what waits for it, and lets go of what it referred to.
     @inline(__always)
-    mutating func declaredDone(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        if kinds[row] == Word.reduceKind { rootDone(row, &output) }
-        satisfySuccessors(row, slot: slot, now, &output)
-        endReferences(row, &output)
+    mutating func rowEnded(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
+        openRows -= 1
+        if row < declared {
+            declaredEnded(row, row, 0, slot: slot, now, &output)
+        } else {
+            appendedEnded(row, slot: slot, now, &output)
+        }
+    }
+
+    /// The row is declared, or is made of the declared row `origin` in a graph whose rows begin `shift` further on.
+    @inline(__always)
+    mutating func declaredEnded(
+        _ row: Int, _ origin: Int, _ shift: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput
+    ) {
+        let good = RowState.isGood(state(row))
+        if kinds[origin] == Word.reduceKind { reduceEnded(row, &output) }
+        tellSuccessors(row, origin, shift, good, slot: slot, now, &output)
+        if letsGo(row, origin) { endReferences(row, &output) }
         releaseIfUnused(row, &output)
     }
 
-    /// Tells the rows that refer to a done row, but not the reduces that stream from a map: they knew before.
+    /// Having ended, the row needs nothing any more that it refers to.
     @inline(__always)
-    mutating func satisfySuccessors(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        var place = Int(successorOffsets[row])
-        let end = Int(successorOffsets[row + 1])
+    private func letsGo(_ row: Int, _ origin: Int) -> Bool {
+        let kind = kinds[origin]
+        if kind == Word.taskKind { return traits[origin] & RowTraits.pseudo == 0 || state(row) != RowState.done }
+        guard kind != Word.whenKind else { return true }
+        if let index = blockOfOwner[UInt32(truncatingIfNeeded: row)] {
+            return blocks[Int(index)].open == 0 && traits[origin] & (RowTraits.lazy | RowTraits.pseudo) == 0
+        }
+        return traits[origin] & RowTraits.pseudo == 0 || state(row) != RowState.done
+    }
+
+    @inline(__always)
+    private mutating func tellSuccessors(
+        _ row: Int, _ origin: Int, _ shift: Int, _ good: Bool, slot: Int, _ now: UInt64,
+        _ output: inout SchedulerOutput
+    ) {
+        var place = Int(successorOffsets[origin])
+        let end = Int(successorOffsets[origin + 1])
+        guard place < end else { return }
+        // Rows that follow a map instance by instance knew when it got its instances.
+        let knew = kinds[origin] != Word.taskKind && blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil
         while place < end {
             let edge = successors[place]
-            if edge & SchedulerCore.streamingEdge == 0 { satisfy(Int(edge), slot: slot, now, &output) }
+            let target = Int(edge & SchedulerCore.rowMask) + shift
+            if edge & ~SchedulerCore.rowMask == 0 {
+                deliver(good, to: target, slot: slot, now, &output)
+            } else if edge & SchedulerCore.anywayEdge != 0 {
+                satisfy(target, slot: slot, now, &output)
+            } else if !knew {
+                deliver(good, to: target, slot: slot, now, &output)
+            }
             place += 1
         }
     }
 
-    /// One input of `row` is done.
+    /// One input of `row` has ended.
+    @inline(__always)
+    mutating func deliver(_ good: Bool, to row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
+        if good || hasAlways && !isDraining && hasTrait(declaredRow(of: row), RowTraits.always) {
+            satisfy(row, slot: slot, now, &output)
+        } else {
+            lose(row)
+        }
+    }
+
+    /// One input of `row` is there.
     @inline(__always)
     mutating func satisfy(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
         let left = remaining[row] &- 1
@@ -159,36 +206,81 @@ extension SchedulerCore {
         if left == 0 && state(row) <= RowState.expanded { inputsEnded(row, slot: slot, now, &output) }
     }
 
-    /// All inputs of a waiting row are done.
+    /// All inputs of a row that has not started are there.
     @inline(__always)
     mutating func inputsEnded(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        if row >= declared {
-            makeReady(row, key: readyKey(row), slot: slot)
-        } else if kinds[row] == Word.taskKind {
-            makeReady(row, key: declaredKey(row), slot: slot)
+        if row < declared {
+            if kinds[row] == Word.taskKind && traits[row] == 0 {
+                makeReady(row, key: declaredKey(row), slot: slot)
+            } else {
+                declaredInputsEnded(row, row, 0, slot: slot, now, &output)
+            }
         } else {
-            expandOrRunRoot(row, slot: slot, now, &output)
+            appendedInputsEnded(row, slot: slot, now, &output)
         }
+    }
+
+    mutating func declaredInputsEnded(
+        _ row: Int, _ origin: Int, _ shift: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput
+    ) {
+        // The tree of a reduce has run: its conditions were looked at before it was made.
+        if state(row) == RowState.expanded { return makeReady(row, key: readyKey(row), slot: slot) }
+        if hasTrait(origin, RowTraits.conditional), !meetsConditions(origin, shift) {
+            return end(row, .absent)
+        }
+        switch kinds[origin] {
+        case Word.taskKind, Word.whenKind:
+            if hasTrait(origin, RowTraits.pseudo) { end(row, .done) } else { makeReady(row, key: readyKey(row), slot: slot) }
+        case Word.mapKind, Word.reduceKind: expandOrAsk(row, origin, shift, slot: slot, now, &output)
+        case Word.selectorKind: ask(row, &output)
+        case Word.selectKind:
+            if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) { ask(row, &output) } else { end(row, .done) }
+        case Word.inputKind:
+            if hasTrait(origin, RowTraits.needsTruth) { ask(row, &output) } else { end(row, .done) }
+        default: end(row, .done)
+        }
+    }
+
+    /// Whether all `when` are truthy and all `unless` are not, of those that are the same for all instances.
+    private func meetsConditions(_ origin: Int, _ shift: Int) -> Bool {
+        var section: UInt32 = 0
+        for word in referenceWords(origin) {
+            if Word.endsInputs(word) { break }
+            if Word.endsData(word) {
+                section = Word.operation(word)
+            } else if section >= Word.when && Word.operation(word) == 0 {
+                if isTrue(Word.payload(word) + shift) != (section == Word.when) { return false }
+            }
+        }
+        return true
+    }
+
+    /// The row has a value, and it is neither nil nor false.
+    func isTrue(_ row: Int) -> Bool { state(row) == RowState.done && status[row] & RowFlags.falsy == 0 }
+
+    private func picksInstance(_ origin: Int) -> Bool {
+        for word in referenceWords(origin) where Word.operation(word) == 0 { return kinds[Word.payload(word)] == Word.mapKind }
+        return false
+    }
+
+    private mutating func ask(_ row: Int, _ output: inout SchedulerOutput) {
+        setState(row, RowState.expanding)
+        output.actions.append(.expand(TaskID(row)))
     }
 
     // MARK: - Results that may go
 
-    /// The row has ended for good: its data inputs have one consumer less. O(its references).
+    /// The row needs what it refers to no more: its data inputs have one consumer less. O(its references).
     @inline(__always)
     mutating func endReferences(_ row: Int, _ output: inout SchedulerOutput) {
-        for word in referenceWords(row) {
+        let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
+        for word in referenceWords(origin) {
             if Word.isInput(word) {
-                let input = Word.payload(word)
+                let input = Word.payload(word) + shift
                 let left = consumers[input] &- 1
                 consumers[input] = left
-                if left == 0 {
-                    if kinds[input] == Word.mapKind {
-                        releaseInstances(input, &output)
-                    } else {
-                        release(input, &output)
-                    }
-                }
-            } else if Word.operation(word) == Word.after {
+                if left == 0 { releaseValue(input, &output) }
+            } else if Word.endsData(word) {
                 return
             }
         }
@@ -196,7 +288,27 @@ extension SchedulerCore {
 
     @inline(__always)
     mutating func releaseIfUnused(_ row: Int, _ output: inout SchedulerOutput) {
-        if consumers[row] == 0 { release(row, &output) }
+        if consumers[row] == 0 { releaseValue(row, &output) }
+    }
+
+    /// No one refers to the row any more. Nothing happens while it has not ended: this is asked again when it does.
+    @inline(__always)
+    mutating func releaseValue(_ row: Int, _ output: inout SchedulerOutput) {
+        if status[row] & RowFlags.holdsMemory != 0 { return release(row, &output) }
+        let origin = row < declared ? row : declaredRow(of: row)
+        if kinds[origin] == Word.taskKind && traits[origin] == 0 { return }
+        releaseIndirect(row, origin, &output)
+    }
+
+    private mutating func releaseIndirect(_ row: Int, _ origin: Int, _ output: inout SchedulerOutput) {
+        guard status[row] & (RowFlags.output | RowFlags.released) == 0 else { return }
+        if kinds[origin] == Word.mapKind || kinds[origin] == Word.selectorKind {
+            if let index = blockOfOwner[UInt32(truncatingIfNeeded: row)] { releaseInstances(Int(index), &output) }
+            return
+        }
+        guard hasTrait(origin, RowTraits.pseudo), state(row) == RowState.done else { return }
+        status[row] |= RowFlags.released
+        endReferences(row, &output)
     }
 
     /// Frees a result that is in memory, no output, and not yet freed.

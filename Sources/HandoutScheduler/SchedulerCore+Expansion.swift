@@ -2,23 +2,36 @@ package import HandoutCore
 
 extension SchedulerCore {
     /// The executor counted the elements that a map or reduce runs over. False: stale, nothing was changed.
-    ///
-    /// A list that would take the run to 2^28 rows or more fails like one that is no list. O(elements).
     @discardableResult
     package mutating func expanded(
         _ task: TaskID, elements: Int, now: UInt64, into output: inout SchedulerOutput
     ) -> Bool {
+        expanded(task, Expansion(elements: elements), now: now, into: &output)
+    }
+
+    /// The executor found what a row runs over, picks, or is. False: stale, nothing was changed.
+    ///
+    /// A list that would take the run to 2^28 rows or more fails like one that is no list. O(elements).
+    @discardableResult
+    package mutating func expanded(
+        _ task: TaskID, _ expansion: Expansion, now: UInt64, into output: inout SchedulerOutput
+    ) -> Bool {
         let row = task.index
-        guard row < declared, state(row) == RowState.expanding else { return false }
-        guard elements >= 0 && hasRoom(elements) else {
-            return expansionFailed(task, now: now, into: &output)
+        guard row < status.count, state(row) == RowState.expanding else { return false }
+        let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
+        switch kinds[origin] {
+        case Word.selectKind, Word.inputKind: answered(row, origin, shift, expansion)
+        default:
+            guard expansion.elements >= 0 && hasRoom(expansion.elements, origin) else {
+                return expansionFailed(task, now: now, into: &output)
+            }
+            if kinds[origin] == Word.reduceKind {
+                expandReduce(row, origin, expansion.elements, mapBlock: nil, slot: -1, now, &output)
+            } else {
+                expandMap(row, origin, shift, expansion, now, &output)
+            }
         }
-        if kinds[row] == Word.mapKind {
-            expandMap(row, elements, now, &output)
-        } else {
-            expandReduce(row, elements, mapBlock: nil, slot: -1, now, &output)
-        }
-        endRunIfDone(now, &output)
+        settle(now, &output)
         return true
     }
 
@@ -28,138 +41,346 @@ extension SchedulerCore {
         _ task: TaskID, now: UInt64, into output: inout SchedulerOutput
     ) -> Bool {
         let row = task.index
-        guard row < declared, state(row) == RowState.expanding else { return false }
+        guard row < status.count, state(row) == RowState.expanding else { return false }
         // A map row counts as no task, but a run in which it failed must not look whole.
-        if kinds[row] == Word.mapKind { counts.total += 1 }
+        if !isCounted(declaredRow(of: row)) { counts.total += 1 }
         giveUp(row, attempt: 0, .result, now, &output)
-        endRunIfDone(now, &output)
+        settle(now, &output)
         return true
     }
 
-    /// All that a map or reduce waits for is there: its elements, or all inputs of a reduce's root.
-    mutating func expandOrRunRoot(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        if state(row) == RowState.expanded {
-            makeReady(row, key: readyKey(row), slot: slot)
-        } else if kinds[row] == Word.reduceKind, let over = overRow(row),
-            kinds[over] == Word.mapKind, let block = blockOfOwner[UInt32(over)]
-        {
-            // The map knows how many: no need to ask.
-            guard hasRoom(Int(blocks[Int(block)].count)) else { return giveUp(row, attempt: 0, .result, now, &output) }
-            expandReduce(row, Int(blocks[Int(block)].count), mapBlock: Int(block), slot: slot, now, &output)
-        } else {
+    /// All that a map or reduce waits for is there.
+    mutating func expandOrAsk(
+        _ row: Int, _ origin: Int, _ shift: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput
+    ) {
+        guard let over = overRow(origin), kinds[over] == Word.mapKind,
+            let index = blockOfOwner[UInt32(truncatingIfNeeded: over + shift)]
+        else {
             setState(row, RowState.expanding)
             output.actions.append(.expand(TaskID(row)))
+            return
+        }
+        // The map knows how many: no need to ask.
+        let elements = Int(blocks[Int(index)].count)
+        setState(row, RowState.expanding)
+        guard hasRoom(elements, origin) else {
+            if !isCounted(origin) { counts.total += 1 }
+            return giveUp(row, attempt: 0, .result, now, &output)
+        }
+        if kinds[origin] == Word.reduceKind {
+            expandReduce(row, origin, elements, mapBlock: Int(index), slot: slot, now, &output)
+        } else {
+            expandMap(row, origin, shift, Expansion(elements: elements), now, &output)
         }
     }
 
     /// The run stays below 2^28 rows. A reduce has fewer inner rows than elements.
-    private func hasRoom(_ elements: Int) -> Bool { elements < Reference.limit - status.count }
+    private func hasRoom(_ elements: Int, _ origin: Int) -> Bool {
+        let size = 1 + (template(of: origin)?.rows.count ?? 0)
+        let (rows, overflow) = elements.multipliedReportingOverflow(by: size)
+        return !overflow && rows < Reference.limit - status.count
+    }
+
+    /// The graph that a declared map instantiates.
+    func template(of origin: Int) -> GraphTemplate? {
+        guard graph.templates.count > 1, kinds[origin] == Word.mapKind else { return nil }
+        for word in referenceWords(origin) where Word.operation(word) == Word.graph {
+            return graph.templates[Word.payload(word)]
+        }
+        return nil
+    }
+
+    // MARK: - Selections and inputs
+
+    /// What a select or an input is.
+    private mutating func answered(_ row: Int, _ origin: Int, _ shift: Int, _ expansion: Expansion) {
+        setState(row, RowState.waiting)
+        if let picked = expansion.picks.first {
+            let picked = Int(picked)
+            if RowState.hasEnded(state(picked)) { return endLike(row, picked) }
+            remaining[row] = 1
+            let index = block(of: picked)
+            links.append(
+                StreamLink(kind: .select, block: UInt32(row), next: blocks[index].firstLink, row: UInt32(picked)))
+            blocks[index].firstLink = UInt32(links.count - 1)
+            setState(row, RowState.expanded)
+            return
+        }
+        switch expansion.verdicts.first ?? .absent {
+        case .truthy, .list: end(row, .done)
+        case .falsy: end(row, .falsy)
+        case .absent: end(row, .missing)
+        }
+    }
+
+    /// A row that stands for another one ends as that one did.
+    mutating func endLike(_ row: Int, _ other: Int) {
+        switch state(other) {
+        case RowState.done: end(row, status[other] & RowFlags.falsy == 0 ? .done : .falsy)
+        case RowState.absent: end(row, .missing)
+        default: end(row, .upstream)
+        }
+    }
 
     // MARK: - Maps
 
-    private mutating func expandMap(_ row: Int, _ elements: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
+    private mutating func expandMap(
+        _ row: Int, _ origin: Int, _ shift: Int, _ expansion: Expansion, _ now: UInt64,
+        _ output: inout SchedulerOutput
+    ) {
+        let elements = expansion.elements
         setState(row, RowState.expanded)
-        record(.mapExpanded(TaskID(row), elements: UInt32(elements)), now, &output)
-        let isSource = !hasInputs(row)
-        let first = appendRows(elements, of: row, state: RowState.ready, &output)
-        let block = Block(
-            owner: UInt32(row), first: UInt32(first), count: UInt32(elements), open: UInt32(elements), isMap: true,
-            releasesEarly: isReducedOnly(row), isSource: isSource, shape: ReduceShape(count: 0, arity: 2))
+        if kinds[origin] == Word.mapKind { record(.mapExpanded(TaskID(row), elements: UInt32(elements)), now, &output) }
+        let isSource = row < declared && !hasInputs(origin)
+        let template = template(of: origin)
+        let sources = streams(of: origin, shift)
+        let isReady =
+            sources.isEmpty && template == nil && kinds[origin] == Word.mapKind
+            && traits[origin] & (RowTraits.pseudo | RowTraits.conditionalInstances) == 0
+        let first = status.count
+        var block = Block(
+            owner: UInt32(row), declared: UInt32(origin), first: UInt32(first), count: UInt32(elements), open: 0,
+            kind: kinds[origin] == Word.selectorKind ? .selector : template == nil ? .map : .graphs, isSource: isSource)
+        block.height = heightBelow(row, origin)
+        block.releasesEarly = template == nil && isFollowedOnly(row, origin)
+        if let template {
+            block.templateFirst = UInt32(template.rows.lowerBound)
+            block.templateCount = UInt32(template.rows.count)
+        }
         let index = addBlock(block)
-        if elements > 0 {
+        appendRows(
+            elements, index, state: isReady ? RowState.ready : RowState.waiting,
+            counted: block.kind == .map && !hasTrait(origin, RowTraits.pseudo), &output)
+        if isReady && elements > 0 {
             counts.ready += elements
-            let key = declaredKey(row) | (isSource ? SchedulerCore.sourceKey : 0)
+            let key = instanceKey(blocks[index])
             pushReady(ReadyRange(key: key, first: UInt32(first), count: UInt32(elements)))
         }
-        for place in Int(successorOffsets[row])..<Int(successorOffsets[row + 1]) {
-            let edge = successors[place]
-            guard edge & SchedulerCore.streamingEdge != 0 else { continue }
-            satisfy(Int(edge & SchedulerCore.rowMask), slot: -1, now, &output)
-        }
-        if elements == 0 { mapEnded(index, slot: -1, now, &output) }
+        // What follows the map instance by instance can have its own rows now.
+        tellFollowers(origin, shift, now, &output)
+        if block.kind == .selector { connectPicks(index, expansion) }
+        if !isReady { connectInstances(index, sources, slot: -1, now, &output) }
+        if elements == 0 { end(row, .done) }
     }
 
-    /// The only data consumer of the map is one reduce over it, and it is no output.
-    private func isReducedOnly(_ row: Int) -> Bool {
-        guard consumers[row] == 1, status[row] & RowFlags.output == 0 else { return false }
-        for place in Int(successorOffsets[row])..<Int(successorOffsets[row + 1])
+    private mutating func tellFollowers(_ origin: Int, _ shift: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
+        for place in Int(successorOffsets[origin])..<Int(successorOffsets[origin + 1]) {
+            let edge = successors[place]
+            guard edge & SchedulerCore.streamingEdge != 0 else { continue }
+            satisfy(Int(edge & SchedulerCore.rowMask) + shift, slot: -1, now, &output)
+        }
+    }
+
+    /// The blocks that the instances of a map follow one by one, each once.
+    func streams(of origin: Int, _ shift: Int) -> [Int] {
+        var found: [Int] = []
+        guard kinds[origin] == Word.mapKind else { return found }
+        for word in referenceWords(origin) {
+            if Word.endsInputs(word) { break }
+            guard Word.isInput(word), isStreamingEdge(origin, word),
+                let index = blockOfOwner[UInt32(truncatingIfNeeded: Word.payload(word) + shift)]
+            else { continue }
+            if !found.contains(Int(index)) { found.append(Int(index)) }
+        }
+        return found
+    }
+
+    /// Lets each instance wait for those that it follows, and starts those that wait for nothing.
+    private mutating func connectInstances(
+        _ index: Int, _ sources: [Int], slot: Int, _ now: UInt64, _ output: inout SchedulerOutput
+    ) {
+        for source in sources {
+            links.append(StreamLink(kind: .identity, block: UInt32(index), next: blocks[source].firstLink))
+            blocks[source].firstLink = UInt32(links.count - 1)
+        }
+        let first = Int(blocks[index].first)
+        let always = hasTrait(Int(blocks[index].declared), RowTraits.always)
+        for element in 0..<Int(blocks[index].count) {
+            var missing = remaining[first + element]
+            var isLost = false
+            for source in sources {
+                let state = state(Int(blocks[source].first) + element)
+                if !RowState.hasEnded(state) {
+                    missing += 1
+                } else if !RowState.isGood(state) && !always {
+                    isLost = true
+                }
+            }
+            remaining[first + element] = missing
+            if isLost {
+                lose(first + element)
+            } else if missing == 0 {
+                appendedInputsEnded(first + element, slot: slot, now, &output)
+            }
+        }
+    }
+
+    private mutating func connectPicks(_ index: Int, _ expansion: Expansion) {
+        let first = Int(blocks[index].first)
+        let count = Int(blocks[index].count)
+        var set = PickSet(
+            offsets: expansion.pickOffsets, rows: expansion.picks, reverseOffsets: [], reverse: [],
+            verdicts: expansion.verdicts)
+        if set.offsets.count != count + 1 { set.offsets = Array(repeating: 0, count: count + 1) }
+        blocks[index].picks = UInt32(pickSets.count)
+        guard let some = set.rows.first else {
+            pickSets.append(set)
+            return
+        }
+        let source = block(of: Int(some))
+        let base = Int(blocks[source].first)
+        var widths = [UInt32](repeating: 0, count: Int(blocks[source].count) + 1)
+        for row in set.rows { widths[Int(row) - base + 1] += 1 }
+        for place in 1..<widths.count { widths[place] += widths[place - 1] }
+        set.reverseOffsets = widths
+        set.reverse = Array(repeating: 0, count: set.rows.count)
+        for element in 0..<count {
+            var missing: UInt32 = 0
+            for place in Int(set.offsets[element])..<Int(set.offsets[element + 1]) {
+                let picked = Int(set.rows[place])
+                set.reverse[Int(widths[picked - base])] = UInt32(element)
+                widths[picked - base] += 1
+                let state = state(picked)
+                if !RowState.hasEnded(state) {
+                    missing += 1
+                } else if !RowState.isGood(state) {
+                    lose(first + element)
+                }
+            }
+            remaining[first + element] = missing
+        }
+        pickSets.append(set)
+        links.append(
+            StreamLink(kind: .picks, block: UInt32(index), next: blocks[source].firstLink))
+        blocks[source].firstLink = UInt32(links.count - 1)
+    }
+
+    /// The only data consumer of the map is one reduce or map over it, and it is no output.
+    private func isFollowedOnly(_ row: Int, _ origin: Int) -> Bool {
+        guard consumers[row] == 1, status[row] & RowFlags.output == 0, kinds[origin] == Word.mapKind,
+            !hasTrait(origin, RowTraits.pseudo)
+        else { return false }
+        for place in Int(successorOffsets[origin])..<Int(successorOffsets[origin + 1])
         where successors[place] & SchedulerCore.streamingEdge != 0 {
-            return true
+            let follower = Int(successors[place] & SchedulerCore.rowMask)
+            if overRow(follower) == origin && kinds[follower] <= Word.reduceKind && traits[follower] & RowTraits.lazy == 0 {
+                return true
+            }
         }
         return false
     }
 
-    /// All instances have ended.
-    mutating func mapEnded(_ block: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        let row = Int(blocks[block].owner)
-        if state(row) == RowState.expanded {
-            setState(row, RowState.done)
-            openRows -= 1
-            satisfySuccessors(row, slot: slot, now, &output)
-        }
-        endReferences(row, &output)
+    /// All appended rows have ended.
+    mutating func ownerEnded(_ index: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
+        let block = blocks[index]
+        let row = Int(block.owner)
+        guard block.isMap else { return reduceClosed(index, &output) }
+        guard state(row) == RowState.expanded else { return }
+        setState(row, block.isBad ? RowState.skipped : RowState.done)
+        rowEnded(row, slot: slot, now, &output)
+        // A map whose instances are found by way of others goes with the last that needs it.
     }
 
     /// No consumer of the map is left. O(instances).
-    mutating func releaseInstances(_ row: Int, _ output: inout SchedulerOutput) {
-        guard status[row] & RowFlags.output == 0, let index = blockOfOwner[UInt32(row)] else { return }
-        let block = blocks[Int(index)]
-        for instance in Int(block.first)..<Int(block.first + block.count) { release(instance, &output) }
+    mutating func releaseInstances(_ index: Int, _ output: inout SchedulerOutput) {
+        let block = blocks[index]
+        let owner = Int(block.owner)
+        if block.kind == .map {
+            for instance in Int(block.first)..<Int(block.first + block.count) { release(instance, &output) }
+        }
+        guard hasTrait(Int(block.declared), RowTraits.lazy), block.open == 0, RowState.hasEnded(state(owner)) else { return }
+        status[owner] |= RowFlags.released
+        if block.kind == .graphs { releaseGraphs(block, &output) }
+        endReferences(owner, &output)
+    }
+
+    /// The instances of a map over a graph need the outputs of their graphs no more.
+    private mutating func releaseGraphs(_ block: Block, _ output: inout SchedulerOutput) {
+        let size = Int(block.templateCount)
+        for place in 0..<size where outputCounts[Int(block.templateFirst) + place] > 0 {
+            let times = outputCounts[Int(block.templateFirst) + place]
+            for instance in 0..<Int(block.count) {
+                let row = block.framesFirst + instance * size + place
+                consumers[row] &-= times
+                if consumers[row] == 0 { releaseValue(row, &output) }
+            }
+        }
     }
 
     // MARK: - Reduces
 
     private mutating func expandReduce(
-        _ row: Int, _ elements: Int, mapBlock: Int?, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput
+        _ row: Int, _ origin: Int, _ elements: Int, mapBlock: Int?, slot: Int, _ now: UInt64,
+        _ output: inout SchedulerOutput
     ) {
         setState(row, RowState.expanded)
         record(.mapExpanded(TaskID(row), elements: UInt32(elements)), now, &output)
-        let arity = max(2, Int(graph.options[Int(optionIndices[row])].arity))
+        let arity = max(2, Int(graph.options[Int(optionIndices[origin])].arity))
         let shape = ReduceShape(count: elements, arity: arity)
-        let first = appendRows(shape.innerCount, of: row, state: RowState.waiting, &output)
+        let first = status.count
         var block = Block(
-            owner: UInt32(row), first: UInt32(first), count: UInt32(shape.innerCount),
-            open: UInt32(shape.innerCount), isMap: false, isSource: !hasInputs(row), shape: shape)
+            owner: UInt32(row), declared: UInt32(origin), first: UInt32(first), count: UInt32(shape.innerCount),
+            open: 0, kind: .reduce, isSource: row < declared && !hasInputs(origin))
+        block.shape = shape
+        block.height = heightBelow(row, origin)
         if let mapBlock {
             block.isStreaming = true
             block.mapBlock = UInt32(mapBlock)
-            block.nextReduce = blocks[mapBlock].nextReduce
         }
         let index = addBlock(block)
-        if let mapBlock { blocks[mapBlock].nextReduce = UInt32(index) }
-
+        appendRows(shape.innerCount, index, state: RowState.waiting, counted: true, &output)
+        let always = hasTrait(origin, RowTraits.always)
+        if let mapBlock {
+            links.append(StreamLink(kind: .reduce, block: UInt32(index), next: blocks[mapBlock].firstLink))
+            blocks[mapBlock].firstLink = UInt32(links.count - 1)
+        }
         // Elements of a list are there; of the instances of a map some may have ended before.
         let instances = mapBlock.map { Int(blocks[$0].first) }
         var inner = first
         for level in shape.levels {
             for group in 0..<level.count {
                 let inputs = shape.inputs(ofGroup: group, in: level)
-                let missing = inputs.areElements ? missingElements(inputs, instances) : inputs.count
-                remaining[inner] = UInt32(missing)
-                if missing == 0 { makeReady(inner, key: readyKey(inner), slot: slot) }
+                wait(inner, for: inputs, instances, always, slot: slot)
                 inner += 1
             }
         }
-        let inputs = shape.rootInputs
-        let missing = inputs.areElements ? missingElements(inputs, instances) : inputs.count
-        remaining[row] = UInt32(missing)
-        if missing == 0 { makeReady(row, key: readyKey(row), slot: slot) }
+        wait(row, for: shape.rootInputs, instances, always, slot: slot)
     }
 
-    private func missingElements(_ inputs: ReduceShape.Inputs, _ instances: Int?) -> Int {
-        guard let instances else { return 0 }
-        var missing = 0
-        for element in inputs.first..<inputs.first + inputs.count
-        where state(instances + element) != RowState.done {
-            missing += 1
+    /// A node of a reduce begins to wait for its inputs; those that are elements may have ended.
+    private mutating func wait(
+        _ row: Int, for inputs: ReduceShape.Inputs, _ instances: Int?, _ always: Bool, slot: Int
+    ) {
+        var missing = inputs.count
+        if inputs.areElements {
+            missing = 0
+            for element in inputs.first..<inputs.first + inputs.count {
+                guard let instances else { break }
+                let state = state(instances + element)
+                if !RowState.hasEnded(state) {
+                    missing += 1
+                } else if !RowState.isGood(state) && !always {
+                    lose(row)
+                }
+            }
         }
-        return missing
+        remaining[row] = UInt32(missing)
+        if missing == 0 && !isListed(row) { makeReady(row, key: readyKey(row), slot: slot) }
     }
 
-    /// The root of a reduce is done: what it took may go.
-    mutating func rootDone(_ row: Int, _ output: inout SchedulerOutput) {
-        guard let index = blockOfOwner[UInt32(row)] else { return }
-        releaseTaken(blocks[Int(index)].shape.rootInputs, by: blocks[Int(index)], &output)
+    /// The row was listed last to end without a lease.
+    private func isListed(_ row: Int) -> Bool {
+        guard !endings.isEmpty else { return false }
+        return Int(truncatingIfNeeded: endings[endings.count - 1] & 0xFFFF_FFFF) == row
+    }
+
+    /// The root of a reduce has ended: what it took may go; without a result, none of its tree is of use.
+    mutating func reduceEnded(_ row: Int, _ output: inout SchedulerOutput) {
+        guard let index = blockOfOwner[UInt32(truncatingIfNeeded: row)] else { return }
+        let block = blocks[Int(index)]
+        if state(row) == RowState.done { return releaseTaken(block.shape.rootInputs, by: block, &output) }
+        for inner in block.first..<block.first + block.count { lose(Int(inner)) }
+        if block.open == 0 { for inner in block.first..<block.first + block.count { release(Int(inner), &output) } }
     }
 
     private mutating func releaseTaken(
@@ -176,19 +397,48 @@ extension SchedulerCore {
         for row in base + inputs.first..<base + inputs.first + inputs.count { release(row, &output) }
     }
 
+    /// The last inner row has ended. Where the root did not succeed, it has ended before and this ends the reduce.
+    private mutating func reduceClosed(_ index: Int, _ output: inout SchedulerOutput) {
+        let block = blocks[index]
+        let state = state(Int(block.owner))
+        guard RowState.hasEnded(state) && state != RowState.done else { return }
+        for row in Int(block.first)..<Int(block.first + block.count) { release(row, &output) }
+        endReferences(Int(block.owner), &output)
+    }
+
     // MARK: - Appended rows
 
+    /// Appends the rows of a block that was just added: instances or inner rows in that state, then rows of graphs.
     private mutating func appendRows(
-        _ count: Int, of row: Int, state: UInt8, _ output: inout SchedulerOutput
-    ) -> Int {
+        _ count: Int, _ index: Int, state: UInt8, counted: Bool, _ output: inout SchedulerOutput
+    ) {
+        let block = blocks[index]
         let first = status.count
         status.append(repeating: state, count: count)
         remaining.append(repeating: 0, count: count)
         attempts.append(repeating: 0, count: count)
-        counts.total += count
-        openRows += count
-        output.actions.append(.rows(TaskID(row), first: TaskID(first), count: count))
-        return first
+        consumers.append(repeating: 0, count: count)
+        if counted { counts.total += count }
+        let size = Int(block.templateCount)
+        if size > 0 { appendGraphs(count, block) }
+        blocks[index].open = UInt32(count * (1 + size))
+        openRows += count * (1 + size)
+        output.actions.append(.rows(TaskID(Int(block.owner)), first: TaskID(first), count: count * (1 + size)))
+    }
+
+    private mutating func appendGraphs(_ count: Int, _ block: Block) {
+        let first = Int(block.templateFirst), size = Int(block.templateCount)
+        var counted = 0
+        for origin in first..<first + size where isCounted(origin) { counted += 1 }
+        counts.total += counted * count
+        for _ in 0..<count {
+            status.append(repeating: RowState.waiting, count: size)
+            attempts.append(repeating: 0, count: size)
+            for origin in first..<first + size {
+                remaining.append(inputCounts[origin])
+                consumers.append(consumerCounts[origin])
+            }
+        }
     }
 
     private mutating func addBlock(_ block: Block) -> Int {
@@ -201,7 +451,7 @@ extension SchedulerCore {
     @inline(__always)
     mutating func block(of row: Int) -> Int {
         let last = blocks[lastBlock]
-        if row >= Int(last.first) && row < Int(last.first) + Int(last.count) { return lastBlock }
+        if row >= Int(last.first) && row < Int(last.first) + last.rowCount { return lastBlock }
         lastBlock = searchBlock(of: row)
         return lastBlock
     }
@@ -217,42 +467,28 @@ extension SchedulerCore {
         return low
     }
 
-    /// An instance or an inner row is done.
-    mutating func appendedDone(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        let index = block(of: row)
-        let block = blocks[index]
-        let place = row - Int(block.first)
-        blocks[index].open -= 1
-        if block.isMap {
-            let owner = Int(block.owner)
-            if consumers[owner] == 0 && status[owner] & RowFlags.output == 0 { release(row, &output) }
-            var reduce = block.nextReduce
-            while reduce != Block.none {
-                let target = takerOfElement(place, reduce: Int(reduce))
-                satisfy(target, slot: slot, now, &output)
-                reduce = blocks[Int(reduce)].nextReduce
-            }
-            if block.open == 1 { mapEnded(index, slot: slot, now, &output) }
-        } else {
-            releaseTaken(block.shape.inputs(ofInner: place), by: block, &output)
-            let parent = block.shape.parent(ofInner: place)
-            satisfy(parent.map { Int(block.first) + $0 } ?? Int(block.owner), slot: slot, now, &output)
-            if block.open == 1 { closeReduce(index, &output) }
+    /// The declared row that a row is, is made of, or is a part of.
+    func declaredRow(of row: Int) -> Int {
+        guard row >= declared else { return row }
+        let block = blocks[searchBlock(of: row)]
+        guard row >= block.framesFirst else { return Int(block.declared) }
+        return Int(block.templateFirst) + (row - block.framesFirst) % Int(block.templateCount)
+    }
+
+    /// For a row of an instantiated graph, or a declared one: its declared row, and how far its graph is from that.
+    func originOfFrameRow(_ row: Int) -> (origin: Int, shift: Int) {
+        guard row >= declared else { return (row, 0) }
+        let block = blocks[searchBlock(of: row)]
+        guard row >= block.framesFirst, block.templateCount > 0 else {
+            return (Int(block.declared), Int(block.owner) - Int(block.declared))
         }
+        let origin = Int(block.templateFirst) + (row - block.framesFirst) % Int(block.templateCount)
+        return (origin, row - origin)
     }
 
-    /// The row of a streaming reduce that takes an element.
-    @inline(__always)
-    func takerOfElement(_ element: Int, reduce: Int) -> Int {
-        let block = blocks[reduce]
-        return block.shape.group(ofElement: element).map { Int(block.first) + $0 } ?? Int(block.owner)
-    }
-
-    /// The last inner row has ended. Where the root did not succeed, it has ended before and this ends the reduce.
-    mutating func closeReduce(_ index: Int, _ output: inout SchedulerOutput) {
-        let block = blocks[index]
-        guard state(Int(block.owner)) > RowState.done else { return }
-        for row in Int(block.first)..<Int(block.first + block.count) { release(row, &output) }
-        endReferences(Int(block.owner), &output)
+    /// Rows on the longest path from an owner's instances to an end.
+    private func heightBelow(_ row: Int, _ origin: Int) -> UInt32 {
+        guard row >= declared else { return height[origin] }
+        return height[origin] + blocks[searchBlock(of: row)].height
     }
 }

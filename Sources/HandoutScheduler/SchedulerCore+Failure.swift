@@ -1,5 +1,20 @@
 package import HandoutCore
 
+/// How a row ends without a lease.
+enum Ending: UInt8 {
+    /// It has a value, and that is neither nil nor false.
+    case done
+    case falsy
+    /// A condition was not met.
+    case absent
+    /// It stands for something that is not there.
+    case missing
+    /// What it needs did not succeed.
+    case upstream
+    /// The run was stopped first.
+    case cancelled
+}
+
 extension SchedulerCore {
     /// An attempt did not succeed: the task is tried again, or what depends on it is skipped. False: stale, nothing
     /// was changed.
@@ -15,17 +30,40 @@ extension SchedulerCore {
         counts.running -= 1
         if isDraining {
             endWhileDraining(row, attempt, failure, now, &output)
+            settle(now, &output)
             return true
         }
-        let options = graph.options(of: TaskID(optionRow(row)))
+        let origin = declaredRow(of: row)
+        let options = graph.options(of: TaskID(origin))
         var record = failures[task.rawValue] ?? FailureRecord()
         let allowed = RetryPolicy.allowsRetry(failure.ended, retries: options.retries, record: &record)
-        guard allowed && !failure.neverRetry else {
+        // The function that makes a substitute has one attempt, and further ones only where a worker was lost.
+        let mayAgain = record.isRecovering ? failure.ended == .lost && allowed : allowed && !failure.neverRetry
+        guard mayAgain else {
+            if hasTrait(origin, RowTraits.recovers) && !record.isRecovering && failure.ended != .cancelled {
+                record.isRecovering = true
+                record.lostInARow = 0
+                failures[task.rawValue] = record
+                self.record(
+                    .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now, &output)
+                output.actions.append(.recover(task, attempt: attempt))
+                makeReady(row, key: readyKey(row), slot: -1)
+                return true
+            }
             giveUp(row, attempt: attempt, failure.ended, now, &output)
-            endRunIfDone(now, &output)
+            settle(now, &output)
             return true
         }
         failures[task.rawValue] = record
+        retry(row, attempt, failure, options, record, now, &output)
+        return true
+    }
+
+    private mutating func retry(
+        _ row: Int, _ attempt: UInt16, _ failure: Failure, _ options: TaskOptions, _ record: FailureRecord,
+        _ now: UInt64, _ output: inout SchedulerOutput
+    ) {
+        let task = TaskID(row)
         var pause: UInt64 = 0
         if let asked = failure.retryAfter {
             pause = asked
@@ -45,21 +83,25 @@ extension SchedulerCore {
             let (time, overflow) = now.addingReportingOverflow(pause)
             timers.insert(TimerHeap.Entry(time: overflow ? .max : time, task: task.rawValue, attempt: attempt))
         }
-        return true
     }
 
-    /// The last failure of a row: marks what needs it and, without `keepGoing`, stops the run.
+    /// The last failure of a row: marks what needs it and, without `keepGoing`, stops the run. One that is optional is
+    /// absent from then on.
     mutating func giveUp(
         _ row: Int, attempt: UInt16, _ ended: Ended, _ now: UInt64, _ output: inout SchedulerOutput
     ) {
         let task = TaskID(row)
+        let isOptional = hasTrait(declaredRow(of: row), RowTraits.optional)
         failures.removeValue(forKey: task.rawValue)
         record(.taskFailed(task, attempt: attempt, ended: ended, final: true, retryAfter: 0), now, &output)
         output.actions.append(.giveUp(task, attempt: attempt, ended))
         counts.failed += 1
-        endBadly(row, RowState.failed, &output)
-        spread(.upstream, now, &output)
-        if !configuration.keepGoing && !isDraining {
+        setState(row, isOptional ? RowState.absent : RowState.failed)
+        if isOptional || hasAlways { output.actions.append(.missing(task, failed: true)) }
+        if !isOptional { hasFailed = true }
+        rowEnded(row, slot: -1, now, &output)
+        if !endings.isEmpty { endPending(now, &output) }
+        if !isOptional && !configuration.keepGoing && !isDraining {
             drain(now, &output)
             output.actions.append(.stopRunning)
         }
@@ -70,18 +112,15 @@ extension SchedulerCore {
     private mutating func endWhileDraining(
         _ row: Int, _ attempt: UInt16, _ failure: Failure, _ now: UInt64, _ output: inout SchedulerOutput
     ) {
-        if failure.ended == .cancelled || failure.ended == .lost {
-            record(
-                .taskFailed(TaskID(row), attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now,
-                &output)
-            failures.removeValue(forKey: UInt32(row))
-            setState(row, RowState.waiting)
-            skip(row, .cancelled, now, &output)
-            spread(.cancelled, now, &output)
-        } else {
-            giveUp(row, attempt: attempt, failure.ended, now, &output)
+        guard failure.ended == .cancelled || failure.ended == .lost else {
+            return giveUp(row, attempt: attempt, failure.ended, now, &output)
         }
-        endRunIfDone(now, &output)
+        record(
+            .taskFailed(TaskID(row), attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now,
+            &output)
+        failures.removeValue(forKey: UInt32(row))
+        setState(row, RowState.waiting)
+        skip(row, .cancelled, now, &output)
     }
 
     /// Skips all that has not started. O(rows).
@@ -94,15 +133,44 @@ extension SchedulerCore {
         localCount = 0
         for row in 0..<status.count {
             // A map whose instances all run may still end well.
-            if state(row) == RowState.expanded && kinds[row] == Word.mapKind { continue }
+            if state(row) == RowState.expanded && kinds[declaredRow(of: row)] == Word.mapKind { continue }
             skip(row, .cancelled, now, &output)
         }
-        spread(.cancelled, now, &output)
+        endPending(now, &output)
     }
 
-    /// Skips what `endBadly` left in the list, and what that leaves. A list and no recursion: a chain may be long.
-    mutating func spread(_ reason: SkipReason, _ now: UInt64, _ output: inout SchedulerOutput) {
-        while let row = lost.popLast() { skip(Int(row), reason, now, &output) }
+    /// The task's failure makes it absent.
+    package func isOptional(_ task: TaskID) -> Bool { hasTrait(declaredRow(of: task.index), RowTraits.optional) }
+
+    // MARK: - Endings without a lease
+
+    /// Lists the row to end so, when what goes on is through. A list and no recursion: a chain may be long.
+    @inline(__always)
+    mutating func end(_ row: Int, _ ending: Ending) {
+        endings.append(UInt64(ending.rawValue) << 32 | UInt64(UInt32(truncatingIfNeeded: row)))
+    }
+
+    /// What the row needs has not succeeded.
+    @inline(__always)
+    mutating func lose(_ row: Int) { end(row, isDraining ? .cancelled : .upstream) }
+
+    mutating func endPending(_ now: UInt64, _ output: inout SchedulerOutput) {
+        while let word = endings.popLast() {
+            let row = Int(word & 0xFFFF_FFFF)
+            guard state(row) <= RowState.paused, let ending = Ending(rawValue: UInt8(word >> 32)) else { continue }
+            switch ending {
+            case .done, .falsy:
+                if ending == .falsy { status[row] |= RowFlags.falsy }
+                setState(row, RowState.done)
+                rowEnded(row, slot: -1, now, &output)
+            case .missing:
+                setState(row, RowState.absent)
+                rowEnded(row, slot: -1, now, &output)
+            case .absent: skip(row, .when, now, &output)
+            case .upstream: skip(row, .upstream, now, &output)
+            case .cancelled: skip(row, .cancelled, now, &output)
+            }
+        }
     }
 
     /// Marks a row that has not started; others are left alone.
@@ -110,49 +178,46 @@ extension SchedulerCore {
         let state = state(row)
         guard state <= RowState.paused else { return }
         if state == RowState.ready { counts.ready -= 1 }
-        record(.taskSkipped(TaskID(row), reason), now, &output)
-        if row >= declared || kinds[row] != Word.mapKind {
+        let origin = declaredRow(of: row)
+        if isCountedRow(row, origin) {
+            record(.taskSkipped(TaskID(row), reason), now, &output)
             counts.skipped += 1
-        } else if blockOfOwner[UInt32(row)] == nil {
+        } else if isOwner(row, origin), blockOfOwner[UInt32(truncatingIfNeeded: row)] == nil {
             // A map that never came to be counts as one task that never started: a run must not look whole without it.
+            record(.taskSkipped(TaskID(row), reason), now, &output)
             counts.total += 1
             counts.skipped += 1
         }
-        endBadly(row, RowState.skipped, &output)
-    }
-
-    /// Ends a row without a result and lists the rows that wait for it in vain.
-    private mutating func endBadly(_ row: Int, _ state: UInt8, _ output: inout SchedulerOutput) {
-        setState(row, state)
-        openRows -= 1
-        guard row < declared else { return appendedEndedBadly(row, &output) }
-        for place in Int(successorOffsets[row])..<Int(successorOffsets[row + 1]) {
-            lost.append(successors[place] & SchedulerCore.rowMask)
+        let hasBegun = state == RowState.expanded
+        var after = reason == .when ? RowState.absent : RowState.skipped
+        var failed = reason != .when
+        if row >= declared {
+            if !hasBegun {
+                endGraph(of: row, reason == .when ? .absent : reason == .upstream ? .upstream : .cancelled)
+            } else if reason == .upstream && hasTrait(origin, RowTraits.optional) {
+                // An instance of a graph in which something failed.
+                after = RowState.absent
+                failed = true
+            }
         }
-        guard kinds[row] != Word.taskKind, let index = blockOfOwner[UInt32(row)] else {
-            endReferences(row, &output)
-            return
-        }
-        let block = blocks[Int(index)]
-        // Instances of a map are tasks in their own right and go on; the inner rows of a reduce serve its root only.
-        guard !block.isMap else { return }
-        for inner in block.first..<block.first + block.count { lost.append(inner) }
-        if block.open == 0 { closeReduce(Int(index), &output) }
+        setState(row, after)
+        if after == RowState.absent || hasAlways { output.actions.append(.missing(TaskID(row), failed: failed)) }
+        rowEnded(row, slot: -1, now, &output)
     }
 
-    private mutating func appendedEndedBadly(_ row: Int, _ output: inout SchedulerOutput) {
-        let index = block(of: row)
-        let block = blocks[index]
-        blocks[index].open -= 1
-        lost.append(block.owner)
-        // A reduce that streams from the map refers to the map row and is skipped with it, root and groups: without the
-        // root none of the groups is of use.
-        guard block.open == 1 else { return }
-        if block.isMap { endReferences(Int(block.owner), &output) } else { closeReduce(index, &output) }
+    /// The row counts as a task.
+    func isCountedRow(_ row: Int, _ origin: Int) -> Bool {
+        guard row >= declared else { return isCounted(row) }
+        let block = blocks[searchBlock(of: row)]
+        if row >= block.framesFirst && block.templateCount > 0 { return isCounted(origin) }
+        return block.kind == .reduce || block.kind == .map && traits[origin] & RowTraits.pseudo == 0
     }
 
-    /// The declared row whose options a row has.
-    func optionRow(_ row: Int) -> Int {
-        row < declared ? row : Int(blocks[searchBlock(of: row)].owner)
+    /// The row is a map itself, declared or in a graph, and no instance.
+    private func isOwner(_ row: Int, _ origin: Int) -> Bool {
+        guard kinds[origin] == Word.mapKind else { return false }
+        guard row >= declared else { return true }
+        let block = blocks[searchBlock(of: row)]
+        return row >= block.framesFirst && block.templateCount > 0
     }
 }

@@ -16,14 +16,21 @@ extension SchedulerCore {
             return declaredKey(row) | (isSource ? SchedulerCore.sourceKey : 0)
         }
         let block = blocks[searchBlock(of: row)]
-        let isSource =
-            block.isSource && (block.isMap || block.shape.inputs(ofInner: row - Int(block.first)).areElements)
-        return declaredKey(Int(block.owner)) | (isSource ? SchedulerCore.sourceKey : 0)
+        if row >= block.framesFirst && block.templateCount > 0 {
+            let origin = Int(block.templateFirst) + (row - block.framesFirst) % Int(block.templateCount)
+            return priorityKeys[Int(optionIndices[origin])] | UInt64(0x7FFF_FFFF - height[origin] - block.height)
+        }
+        guard !block.isMap else { return instanceKey(block) }
+        let isElements = block.shape.inputs(ofInner: row - Int(block.first)).areElements
+        return instanceKey(block) & (isElements ? ~0 : ~SchedulerCore.sourceKey)
     }
 
     /// The row waits for another task, for its data or its order.
     func hasInputs(_ row: Int) -> Bool {
-        for word in referenceWords(row) where Word.isInput(word) { return true }
+        for word in referenceWords(row) {
+            if Word.endsInputs(word) { return false }
+            if Word.isInput(word) { return true }
+        }
         return false
     }
 
@@ -64,7 +71,7 @@ extension SchedulerCore {
     }
 
     /// What the row claims. O(log blocks).
-    func cpu(of row: Int) -> UInt64 { cpuRequests[Int(optionIndices[optionRow(row)])] }
+    func cpu(of row: Int) -> UInt64 { cpuRequests[Int(optionIndices[declaredRow(of: row)])] }
 
     // MARK: - Leases
 
@@ -144,9 +151,14 @@ extension SchedulerCore {
         setState(row, RowState.running)
         counts.ready -= 1
         counts.running += 1
-        var retries = retryCounts[Int(optionIndices[optionRow(row)])]
-        if attempt > 1, let record = failures[UInt32(row)] { retries -= min(retries, record.retriesUsed) }
-        lease.entries.append(LeaseEntry(task: TaskID(row), attempt: attempt, retriesLeft: retries))
+        var retries = retryCounts[Int(optionIndices[declaredRow(of: row)])]
+        var recovers = false
+        if attempt > 1, let record = failures[UInt32(row)] {
+            retries -= min(retries, record.retriesUsed)
+            recovers = record.isRecovering
+        }
+        lease.entries.append(
+            LeaseEntry(task: TaskID(row), attempt: attempt, retriesLeft: retries, recovers: recovers))
         if configuration.recordsEvents {
             output.events.append(
                 RunEvent(time: now, kind: .taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot))))

@@ -11,7 +11,7 @@ extension SchedulerCore {
         countsProblem() ?? inputsProblem() ?? readyProblem() ?? consumersProblem() ?? claimsProblem()
     }
 
-    private func isDone(_ row: Int) -> Bool { state(row) == RowState.done }
+    private func hasEnded(_ row: Int) -> Bool { RowState.hasEnded(state(row)) }
 
     private func countsProblem() -> String? {
         var expected = Counts()
@@ -20,9 +20,8 @@ extension SchedulerCore {
             let state = state(row)
             if state == RowState.excluded { continue }
             if state < RowState.done { open += 1 }
-            let isMap = row < declared && kinds[row] == Word.mapKind
-            let neverWas = state == RowState.skipped && blockOfOwner[UInt32(row)] == nil
-            guard !isMap || state == RowState.failed || neverWas else { continue }
+            let origin = declaredRow(of: row)
+            guard isCountedRow(row, origin) || isUnbornMap(row, origin) else { continue }
             expected.total += 1
             switch state {
             case RowState.done: expected.done += 1
@@ -30,22 +29,48 @@ extension SchedulerCore {
             case RowState.skipped: expected.skipped += 1
             case RowState.running: expected.running += 1
             case RowState.ready: expected.ready += 1
+            case RowState.absent: expected.skipped += 1  // or failed: told apart below
             default: break
             }
         }
-        if expected != counts { return "counts are \(counts), rows say \(expected)" }
+        let ended = expected.failed + expected.skipped == counts.failed + counts.skipped
+        expected.failed = counts.failed
+        expected.skipped = counts.skipped
+        if expected != counts || !ended { return "counts are \(counts), rows say \(expected)" }
         if open != openRows { return "\(openRows) open rows counted, there are \(open)" }
         for index in 0..<blocks.count {
             let block = blocks[index]
             var unended = 0
-            for row in Int(block.first)..<Int(block.first + block.count) where state(row) < RowState.done {
+            for row in Int(block.first)..<Int(block.first) + block.rowCount where state(row) < RowState.done {
                 unended += 1
             }
             if unended != Int(block.open) {
                 return "block of #\(block.owner) counts \(block.open) open rows, there are \(unended)"
             }
         }
-        return nil
+        return endings.isEmpty ? nil : "\(endings.count) rows are listed to end"
+    }
+
+    /// A map that ended before it had instances counts as a task.
+    private func isUnbornMap(_ row: Int, _ origin: Int) -> Bool {
+        guard kinds[origin] == Word.mapKind || kinds[origin] == Word.selectorKind else { return false }
+        guard isOwnRow(row), blockOfOwner[UInt32(row)] == nil, hasEnded(row) else { return false }
+        return kinds[origin] == Word.mapKind || state(row) == RowState.failed
+    }
+
+    /// The row is declared, or one of an instantiated graph: no instance and no inner node.
+    private func isOwnRow(_ row: Int) -> Bool {
+        guard row >= declared else { return true }
+        let block = blocks[searchBlock(of: row)]
+        return block.templateCount > 0 && row >= block.framesFirst
+    }
+
+    /// The row belongs to a graph that has not begun.
+    private func isAsleep(_ row: Int) -> Bool {
+        guard row >= declared else { return !isStarted }
+        let block = blocks[searchBlock(of: row)]
+        guard block.templateCount > 0 && row >= block.framesFirst else { return false }
+        return state(Int(block.first) + (row - block.framesFirst) / Int(block.templateCount)) == RowState.waiting
     }
 
     // MARK: - Inputs
@@ -53,45 +78,57 @@ extension SchedulerCore {
     private func inputsProblem() -> String? {
         for row in 0..<status.count {
             let state = state(row)
-            if state == RowState.excluded || state == RowState.skipped { continue }
-            let missing = missingInputs(row)
+            if state >= RowState.failed { continue }
+            let isOwn = isOwnRow(row)
+            if state == RowState.expanded && kinds[declaredRow(of: row)] != Word.reduceKind { continue }
+            let missing = isOwn ? missingInputs(row) : missingOfPart(row)
             if state == RowState.waiting || state == RowState.expanded {
-                let isMap = row < declared && kinds[row] == Word.mapKind
                 if Int(remaining[row]) != missing {
                     return "#\(row) waits for \(remaining[row]), should for \(missing)"
                 }
-                if missing == 0 && isStarted && !isMap { return "#\(row) has all inputs and is not ready" }
+                if missing == 0 && !isAsleep(row) { return "#\(row) has all inputs and is not ready" }
             } else if missing > 0 {
-                return "#\(row) in state \(state) has \(missing) inputs that are not done"
+                return "#\(row) in state \(state) has \(missing) inputs that have not ended"
             }
             if state == RowState.running && attempts[row] == 0 { return "#\(row) runs without an attempt" }
         }
         return nil
     }
 
-    /// Inputs that are not done, straight from the graph and the shapes of the reduces.
+    /// Inputs of a row of a graph that have not ended, straight from the references and the shapes of the reduces.
     private func missingInputs(_ row: Int) -> Int {
-        guard row < declared else {
-            let block = blocks[searchBlock(of: row)]
-            guard !block.isMap else { return 0 }
-            return missingInTree(block.shape.inputs(ofInner: row - Int(block.first)), block)
-        }
-        if kinds[row] == Word.reduceKind, let index = blockOfOwner[UInt32(row)] {
+        let (origin, shift) = originOfFrameRow(row)
+        if kinds[origin] == Word.reduceKind, let index = blockOfOwner[UInt32(row)] {
             let block = blocks[Int(index)]
             return missingInTree(block.shape.rootInputs, block)
         }
         var missing = 0
-        for word in referenceWords(row) {
-            let reference = Reference(word: word)
-            guard reference.isTask || reference.isOver else { continue }
-            let input = reference.payload
-            if isStreamingEdge(row, word) {
-                if blockOfOwner[UInt32(input)] == nil { missing += 1 }
-            } else if !isDone(input) {
+        for word in referenceWords(origin) {
+            if Word.endsInputs(word) { break }
+            guard Word.isInput(word) else { continue }
+            let input = Word.payload(word) + shift
+            if isStreamingEdge(origin, word) {
+                if blockOfOwner[UInt32(input)] == nil && !hasEnded(input) { missing += 1 }
+            } else if !hasEnded(input) {
                 missing += 1
             }
         }
         return missing
+    }
+
+    /// What an instance or an inner node waits for.
+    private func missingOfPart(_ row: Int) -> Int {
+        let block = blocks[searchBlock(of: row)]
+        let place = row - Int(block.first)
+        switch block.kind {
+        case .reduce: return missingInTree(block.shape.inputs(ofInner: place), block)
+        case .selector:
+            let set = pickSets[Int(block.picks)]
+            return set.rows[Int(set.offsets[place])..<Int(set.offsets[place + 1])].filter { !hasEnded(Int($0)) }.count
+        case .map, .graphs:
+            let shift = Int(block.owner) - Int(block.declared)
+            return streams(of: Int(block.declared), shift).filter { !hasEnded(Int(blocks[$0].first) + place) }.count
+        }
     }
 
     private func missingInTree(_ inputs: ReduceShape.Inputs, _ block: Block) -> Int {
@@ -104,7 +141,7 @@ extension SchedulerCore {
             return 0
         }
         var missing = 0
-        for row in base + inputs.first..<base + inputs.first + inputs.count where !isDone(row) { missing += 1 }
+        for row in base + inputs.first..<base + inputs.first + inputs.count where !hasEnded(row) { missing += 1 }
         return missing
     }
 
@@ -138,23 +175,37 @@ extension SchedulerCore {
 
     // MARK: - Results and claims
 
-    /// The row needs its inputs no more: it and all rows that it appended have ended.
-    private func hasEndedForGood(_ row: Int) -> Bool {
-        guard state(row) >= RowState.done else { return false }
-        guard let index = blockOfOwner[UInt32(row)] else { return true }
-        return blocks[Int(index)].open == 0
+    /// The row refers to nothing any more.
+    private func hasLetGo(_ row: Int) -> Bool {
+        guard hasEnded(row) else { return false }
+        let origin = declaredRow(of: row)
+        if let index = blockOfOwner[UInt32(row)] {
+            if hasTrait(origin, RowTraits.lazy) { return status[row] & RowFlags.released != 0 }
+            return blocks[Int(index)].open == 0
+        }
+        if hasTrait(origin, RowTraits.pseudo) && state(row) == RowState.done {
+            return status[row] & RowFlags.released != 0
+        }
+        return true
     }
 
     private func consumersProblem() -> String? {
-        var expected = [UInt32](repeating: 0, count: declared)
-        for row in 0..<declared where state(row) != RowState.excluded && !hasEndedForGood(row) {
-            for word in referenceWords(row) {
-                let reference = Reference(word: word)
-                if reference.operation == .after { break }
-                if reference.isTask || reference.isOver { expected[reference.payload] += 1 }
+        var expected = [UInt32](repeating: 0, count: status.count)
+        for row in 0..<status.count where state(row) != RowState.excluded && isOwnRow(row) && !hasLetGo(row) {
+            let (origin, shift) = originOfFrameRow(row)
+            for word in referenceWords(origin) {
+                if Word.endsData(word) { break }
+                if Word.isInput(word) { expected[Word.payload(word) + shift] += 1 }
             }
         }
-        for row in 0..<declared where state(row) != RowState.excluded && expected[row] != consumers[row] {
+        for index in 0..<blocks.count where blocks[index].kind == .graphs {
+            let block = blocks[index]
+            if status[Int(block.owner)] & RowFlags.released != 0 { continue }
+            for row in block.framesFirst..<block.framesFirst + Int(block.count) * Int(block.templateCount) {
+                expected[row] += outputCounts[declaredRow(of: row)]
+            }
+        }
+        for row in 0..<status.count where state(row) != RowState.excluded && expected[row] != consumers[row] {
             return "#\(row) counts \(consumers[row]) consumers, there are \(expected[row])"
         }
         for row in 0..<status.count where status[row] & RowFlags.holdsMemory != 0 {
@@ -168,7 +219,7 @@ extension SchedulerCore {
 
     /// Whether the result of a done row may be free, and whether it must.
     private func releaseRule(_ row: Int) -> (may: Bool, must: Bool) {
-        guard row >= declared else {
+        guard !isOwnRow(row) else {
             let isFree = consumers[row] == 0 && status[row] & RowFlags.output == 0
             return (isFree, isFree)
         }
@@ -177,14 +228,12 @@ extension SchedulerCore {
         let owner = Int(block.owner)
         guard block.isMap else {
             let taker = block.shape.parent(ofInner: place).map { Int(block.first) + $0 } ?? owner
-            let isFree = isDone(taker) || hasEndedForGood(owner)
+            let isFree = RowState.isGood(state(taker)) || hasLetGo(owner)
             return (isFree, isFree)
         }
         if status[owner] & RowFlags.output != 0 { return (false, false) }
         if consumers[owner] == 0 { return (true, true) }
-        guard block.releasesEarly, block.nextReduce != Block.none else { return (false, false) }
-        let isFree = isDone(takerOfElement(place, reduce: Int(block.nextReduce)))
-        return (isFree, isFree)
+        return (block.releasesEarly, false)
     }
 
     private func claimsProblem() -> String? {

@@ -20,14 +20,20 @@ package struct SchedulerCore: ~Copyable {
     var status: Slab<UInt8>
     var remaining: Slab<UInt32>
     var attempts: Slab<UInt16>
+    /// References by rows that have not ended for good; of instances and inner nodes 0.
+    var consumers: Slab<UInt32>
 
     // One entry a declared row.
-    /// References by rows that have not ended for good.
-    var consumers: Slab<UInt32>
+    var traits: Slab<UInt8>
+    /// Inputs, and references, that a row made of this one begins with.
+    var inputCounts: Slab<UInt32>
+    var consumerCounts: Slab<UInt32>
+    /// How often the row is an output of its graph; only where maps run over graphs.
+    var outputCounts: Slab<UInt32>
     /// Rows on the longest path to an end, below this one.
     var height: Slab<UInt32>
-    /// Rows that refer to row `i`: `successors[offsets[i] ..< offsets[i + 1]]`; `streamingEdge` is set where a reduce
-    /// runs over a map.
+    /// Rows that refer to row `i`: `successors[offsets[i] ..< offsets[i + 1]]`; `streamingEdge` is set where it is enough
+    /// that the map has its instances.
     var successorOffsets: Slab<UInt32>
     var successors: Slab<UInt32>
 
@@ -37,7 +43,9 @@ package struct SchedulerCore: ~Copyable {
     let retryCounts: Slab<UInt8>
 
     var blocks = Slab<Block>()
-    /// Block of a declared map or reduce.
+    var links = Slab<StreamLink>()
+    var pickSets: [PickSet] = []
+    /// Block of a map or reduce.
     var blockOfOwner: [UInt32: UInt32] = [:]
     /// The block found last: rows that end together are mostly of one block.
     var lastBlock = 0
@@ -56,8 +64,12 @@ package struct SchedulerCore: ~Copyable {
 
     var timers = TimerHeap()
     var failures: [UInt32: FailureRecord] = [:]
-    /// Rows that can no longer run, not yet marked.
-    var lost = Slab<UInt32>()
+    /// Rows that end without a lease, and how: not yet marked.
+    var endings = Slab<UInt64>()
+    /// Rows with `always` are told what is missing, also of rows that failed.
+    var hasAlways = false
+    /// Some task failed that is not optional.
+    package internal(set) var hasFailed = false
 
     package internal(set) var counts = Counts()
     /// Rows, maps included, that have not ended.
@@ -68,6 +80,8 @@ package struct SchedulerCore: ~Copyable {
     var hasFinished = false
 
     static let streamingEdge: UInt32 = 1 << 31
+    /// However the row ends, the edge is as good as any.
+    static let anywayEdge: UInt32 = 1 << 30
     static let rowMask: UInt32 = (1 << 28) - 1
     static let sourceKey: UInt64 = 1 << 31
 
@@ -85,10 +99,14 @@ package struct SchedulerCore: ~Copyable {
         references = graph.references.base
 
         let wantsAll = configuration.targets.isEmpty
-        status = Slab(repeating: wantsAll ? RowState.waiting : RowState.excluded, count: rows)
+        status = Slab(repeating: RowState.excluded, count: rows)
         remaining = Slab(repeating: 0, count: rows)
         attempts = Slab(repeating: 0, count: rows)
         consumers = Slab(repeating: 0, count: rows)
+        traits = Slab(repeating: 0, count: rows)
+        inputCounts = Slab(repeating: 0, count: rows)
+        consumerCounts = Slab(repeating: 0, count: rows)
+        outputCounts = Slab(repeating: 0, count: graph.templates.count > 1 ? rows : 0)
         height = Slab(repeating: 0, count: rows)
         successorOffsets = Slab(repeating: 0, count: rows + 1)
         successors = Slab()
@@ -110,15 +128,16 @@ package struct SchedulerCore: ~Copyable {
         local = Slab(repeating: ReadyRange(key: 0, first: 0, count: 0), count: configuration.slots)
         claims = Slab(repeating: 0, count: configuration.slots)
 
+        if wantsAll { for row in 0..<graph.ownCount { status[row] = RowState.waiting } }
         for task in configuration.targets {
-            precondition(task.index < rows, "a target is not a row of the graph")
+            precondition(task.index < graph.ownCount, "a target is not a row of the graph")
             status[task.index] = RowState.waiting
         }
-        connect()
         for task in configuration.outputs {
-            precondition(task.index < rows, "an output is not a row of the graph")
+            precondition(task.index < graph.ownCount, "an output is not a row of the graph")
             status[task.index] |= RowFlags.output
         }
+        connect()
     }
 
     /// Every task has ended.
@@ -130,7 +149,7 @@ package struct SchedulerCore: ~Copyable {
     /// Bytes held for the rows, beside the graph's own.
     package var stateBytes: Int {
         let columns = status.bytes + remaining.bytes + attempts.bytes + consumers.bytes + height.bytes
-        return columns + successorOffsets.bytes + successors.bytes + blocks.bytes + lost.bytes + queue.bytes
+        return columns + successorOffsets.bytes + successors.bytes + blocks.bytes + endings.bytes + queue.bytes
             + unclaimedQueue.bytes
     }
 
@@ -152,60 +171,34 @@ package struct SchedulerCore: ~Copyable {
         return UnsafeBufferPointer(start: references + start, count: Int(referenceOffsets[row + 1]) - start)
     }
 
-    /// The row that a map or reduce runs over; nil: a literal, or no map or reduce.
-    func overRow(_ row: Int) -> Int? {
-        guard let word = referenceWords(row).first, Word.operation(word) == Word.over else { return nil }
+    /// The declared row that a declared map or reduce runs over; nil: a literal, or no map or reduce.
+    func overRow(_ declared: Int) -> Int? {
+        guard let word = referenceWords(declared).first, Word.operation(word) == Word.over else { return nil }
         return Word.payload(word)
     }
 
-    /// The row is a reduce over a map row, which starts as instances end.
-    @inline(__always) func isStreamingEdge(_ row: Int, _ word: UInt32) -> Bool {
-        Word.operation(word) == Word.over && kinds[row] == Word.reduceKind
-            && kinds[Word.payload(word)] == Word.mapKind
+    @inline(__always) func hasTrait(_ declared: Int, _ trait: UInt8) -> Bool { traits[declared] & trait != 0 }
+
+    private func picksByFunction(_ selector: Int) -> Bool {
+        for word in referenceWords(selector) where Word.operation(word) == Word.pick {
+            return Word.payload(word) != Reference.pickOwn && Word.payload(word) & Reference.pickFunction != 0
+        }
+        return false
     }
 
-    /// Counts inputs, consumers, heights and targets, and turns the references round.
-    private mutating func connect() {
-        // Rows refer to earlier rows only, so one pass from the end knows all consumers of a row when it gets there.
-        var edges = 0
-        for row in stride(from: declared - 1, through: 0, by: -1) where status[row] != RowState.excluded {
-            openRows += 1
-            if kinds[row] != Word.mapKind { counts.total += 1 }
-            let above = height[row] + 1
-            var isData: UInt32 = 1
-            var inputs: UInt32 = 0
-            for word in referenceWords(row) {
-                if Word.isInput(word) {
-                    let input = Word.payload(word)
-                    precondition(input < row, "a row refers to a row that is not before it")
-                    if height[input] < above { height[input] = above }
-                    consumers[input] += isData
-                    successorOffsets[input + 1] += 1
-                    status[input] = RowState.waiting
-                    inputs += 1
-                } else if Word.operation(word) == Word.after {
-                    isData = 0
-                }
-            }
-            remaining[row] = inputs
-            edges += Int(inputs)
-        }
-        var start: UInt32 = 0
-        for row in 0..<declared {
-            let width = successorOffsets[row + 1]
-            successorOffsets[row + 1] = start
-            start += width
-        }
-        successors = Slab(repeating: 0, count: edges)
-        // Each entry moves from the start of its row's part to its end, which is where the next part starts.
-        for row in 0..<declared where status[row] != RowState.excluded {
-            for word in referenceWords(row) where Word.isInput(word) {
-                let input = Word.payload(word)
-                let place = Int(successorOffsets[input + 1])
-                successorOffsets[input + 1] += 1
-                successors[place] =
-                    UInt32(truncatingIfNeeded: row) | (isStreamingEdge(row, word) ? SchedulerCore.streamingEdge : 0)
-            }
+    /// It is enough for `row` that the row of the word, a map, has its instances: what follows is instance by instance.
+    @inline(__always) func isStreamingEdge(_ row: Int, _ word: UInt32) -> Bool {
+        let kind = kinds[row]
+        if kind == Word.taskKind || kind == Word.whenKind { return false }
+        switch Word.operation(word) {
+        case Word.over:
+            guard kinds[Word.payload(word)] == Word.mapKind else { return false }
+            // What a function picks is known when all elements are.
+            return kind != Word.selectorKind || !picksByFunction(row)
+        case Word.own: return true
+        case 0:
+            return (kind == Word.selectKind || kind == Word.selectorKind) && kinds[Word.payload(word)] == Word.mapKind
+        default: return false
         }
     }
 }

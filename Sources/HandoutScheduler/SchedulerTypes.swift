@@ -48,7 +48,8 @@ package struct Failure: Sendable, BitwiseCopyable {
 /// What happened outside, for `SchedulerCore.step`. A slot of -1: none.
 package enum SchedulerEvent: Sendable, BitwiseCopyable {
     case started
-    case finished(TaskID, attempt: UInt16, slot: Int16, holdsMemory: Bool, nanoseconds: UInt64, bytes: UInt64)
+    case finished(
+        TaskID, attempt: UInt16, slot: Int16, holdsMemory: Bool, isFalsy: Bool = false, nanoseconds: UInt64, bytes: UInt64)
     case failed(TaskID, attempt: UInt16, slot: Int16, Failure)
     case returned(TaskID, attempt: UInt16)
     case expanded(TaskID, elements: UInt32)
@@ -60,9 +61,15 @@ package enum SchedulerEvent: Sendable, BitwiseCopyable {
 
 /// What the executor is to do.
 package enum SchedulerAction: Sendable, BitwiseCopyable, Equatable {
-    /// Find out how many elements this map or reduce runs over, and answer `expanded` or `expansionFailed`.
+    /// Find out how many elements this row runs over and which ones it picks, and answer `expanded` or
+    /// `expansionFailed`.
     case expand(TaskID)
-    /// `count` rows from `first` on were appended for this map or reduce.
+    /// The row has ended without a value; `failed`: because it, or what it needs, did not succeed.
+    case missing(TaskID, failed: Bool)
+    /// The last attempt failed: the row's own function for that case is given what it raised.
+    case recover(TaskID, attempt: UInt16)
+    /// `count` rows from `first` on were appended for this map or reduce; of a map over a graph first the instances,
+    /// then the rows of the graph once an instance.
     case rows(TaskID, first: TaskID, count: Int)
     /// No one needs the results of `count` rows from `first` on any more.
     case release(first: TaskID, count: Int)

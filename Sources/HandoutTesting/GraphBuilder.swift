@@ -41,6 +41,23 @@ package struct GraphBuilder {
         add(.task, name, over: nil, needs, after, options)
     }
 
+    /// Adds a task whose value conditions ask for.
+    @discardableResult
+    package mutating func when(
+        _ name: String? = nil, needs: [TaskID] = [], options: TaskOptions = TaskOptions()
+    ) -> TaskID {
+        add(.when, name, over: nil, needs, [], options)
+    }
+
+    /// The row that was added last runs only if all of `when` are true and none of `unless` is.
+    package mutating func conditions(when: [TaskID] = [], unless: [TaskID] = []) {
+        for (operation, tasks) in [(Reference.Operation.when, when), (.unless, unless)] where !tasks.isEmpty {
+            references.append(Reference(operation, tasks.count).word)
+            references += tasks.map { Reference(.task, $0.index).word }
+        }
+        referenceOffsets[referenceOffsets.count - 1] = UInt32(references.count)
+    }
+
     /// Adds a map.
     @discardableResult
     package mutating func map(

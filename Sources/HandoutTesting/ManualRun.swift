@@ -38,11 +38,14 @@ package final class ManualRun {
     }
 
     @discardableResult
-    package func finish(_ task: Int, attempt: UInt16? = nil, holdsMemory: Bool = true) -> Bool {
+    package func finish(
+        _ task: Int, attempt: UInt16? = nil, holdsMemory: Bool = true, isFalsy: Bool = false
+    ) -> Bool {
         let (known, slot) = running[TaskID(task)] ?? (0, -1)
         defer { settle() }
         return core.finished(
-            TaskID(task), attempt: attempt ?? known, slot: slot, holdsMemory: holdsMemory, now: now, into: &output)
+            TaskID(task), attempt: attempt ?? known, slot: slot, holdsMemory: holdsMemory, isFalsy: isFalsy, now: now,
+            into: &output)
     }
 
     @discardableResult

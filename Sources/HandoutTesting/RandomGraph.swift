@@ -7,6 +7,7 @@ extension GraphBuilder {
         var random = SplitMix64(seed: seed ^ 0x6772_6170_68)
         var graph = GraphBuilder(name: "random \(seed)")
         var maps: [TaskID] = []
+        var conditions: [TaskID] = []
         let sets = (0..<3).map { _ in randomOptions(&random) }
         let count = 1 + random.below(max(1, rows))
         for row in 0..<count {
@@ -24,8 +25,12 @@ extension GraphBuilder {
                 graph.reduce(
                     over: over, arity: 2 + random.below(4), needs: random.chance(0.8) ? [] : needs, after: after,
                     options: options)
+            case 4: conditions.append(graph.when(needs: needs, options: options))
             default: graph.task(needs: needs, after: after, options: options)
             }
+            guard !conditions.isEmpty, conditions.last != TaskID(row), random.chance(0.2) else { continue }
+            let condition = conditions[random.below(conditions.count)]
+            if random.chance(0.5) { graph.conditions(when: [condition]) } else { graph.conditions(unless: [condition]) }
         }
         return graph
     }
@@ -50,6 +55,9 @@ extension GraphBuilder {
         options.retries = UInt8(random.below(4))
         options.backoffFirst = random.chance(0.5) ? 0 : UInt64(random.below(1_000_000))
         options.backoffMax = random.chance(0.5) ? 0 : 3_000_000
+        options.always = random.chance(0.1)
+        options.optional = random.chance(0.15)
+        options.recovers = random.chance(0.15)
         options.cpu = [0, 5_000, 10_000, 10_000, 25_000][random.below(5)]
         return options
     }

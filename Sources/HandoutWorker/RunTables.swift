@@ -1,7 +1,9 @@
 import CLuaShim
+import Glibc
 package import HandoutCore
 package import HandoutPlan
 package import LuaRuntime
+import Synchronization
 
 /// What the states of one run read in C: the plan's columns, results, and the rows that maps and reduces appended.
 ///
@@ -11,12 +13,23 @@ package final class RunTables: @unchecked Sendable {
     // @unchecked: see above; rows and groups are written under the coordinator's lock, before their tasks are lent.
     let plan: Plan
     let native: UnsafeMutablePointer<handout_tables>
-    private let results: AddressRange<handout_value>
-    private let dynamic: AddressRange<handout_dynamic_row>
-    private let groups: UnsafeMutablePointer<handout_group>
-    private let groupOf: UnsafeMutablePointer<UInt32>?
-    private let groupRows: [TaskID]
+    let results: AddressRange<handout_value>
+    let dynamic: AddressRange<handout_dynamic_row>
+    let groups: AddressRange<handout_group>
+    private let optionFlags: Column<UInt8>
+    private let nativeTemplates: NativeTemplates
     private var rows: Int
+    /// Groups made so far, and which one was made for a row whose instances are not appended yet.
+    private let pending = Mutex<PendingGroups>(PendingGroups())
+    /// For each declared map over a graph the number of its template.
+    private let templateOf: [UInt32: UInt32]
+
+    struct PendingGroups {
+        var count = 0
+        var groupOf: [UInt32: UInt32] = [:]
+        /// Addresses of encoded values that were made to run over: memory that stays in place.
+        var composed: [UInt] = []
+    }
 
     /// Nil when there is no address space for the results.
     ///
@@ -27,22 +40,26 @@ package final class RunTables: @unchecked Sendable {
         let graph = plan.graph
         guard
             let results = AddressRange<handout_value>(capacity: Reference.limit, least: graph.count + 1 << 24),
-            let dynamic = AddressRange<handout_dynamic_row>(capacity: Reference.limit, least: 1 << 24)
+            let dynamic = AddressRange<handout_dynamic_row>(capacity: Reference.limit, least: 1 << 24),
+            let groups = AddressRange<handout_group>(capacity: Reference.limit >> 4, least: 1 << 20)
         else { return nil }
         self.results = results
         self.dynamic = dynamic
+        self.groups = groups
         rows = graph.count
-        groupRows = (0..<graph.count).filter { graph.kinds[$0] != 0 }.map { TaskID($0) }
-        groups = UnsafeMutablePointer<handout_group>.allocate(capacity: max(1, groupRows.count))
-        groupOf = groupRows.isEmpty ? nil : UnsafeMutablePointer<UInt32>.allocate(capacity: graph.count)
-        for (index, row) in groupRows.enumerated() {
-            var group = handout_group()
-            group.task = row.rawValue
-            group.key_group = UInt32.max
-            group.is_map = graph.kind(row) == .map ? 1 : 0
-            groups[index] = group
-            groupOf?[row.index] = UInt32(index)
+        optionFlags = Column(graph.options.map(RunTables.flags))
+        nativeTemplates = NativeTemplates(graph)
+        var templateOf: [UInt32: UInt32] = [:]
+        var isIndirect = graph.templates.count > 1 || graph.options.contains { $0.isInline || $0.recovers }
+        if !isIndirect { isIndirect = graph.kinds.buffer.contains { $0 > TaskKind.reduce.rawValue } }
+        if graph.templates.count > 1 {
+            for row in 0..<graph.count where graph.kinds[row] == TaskKind.map.rawValue {
+                for word in graph.references(of: TaskID(row)) where Reference(word: word).operation == .graph {
+                    templateOf[UInt32(row)] = UInt32(Reference(word: word).payload)
+                }
+            }
         }
+        self.templateOf = templateOf
         native = UnsafeMutablePointer<handout_tables>.allocate(capacity: 1)
         let functions = plan.functions
         native.initialize(
@@ -55,20 +72,32 @@ package final class RunTables: @unchecked Sendable {
                 code: rerunsScript ? nil : functions.code.base,
                 pool: functions.pool.base, pool_count: UInt32(functions.pool.count),
                 pool_bytes: functions.poolBytes.base, pool_bytes_length: UInt64(functions.poolBytes.count),
-                results: results.base, dynamic: dynamic.base, groups: groups, group_of: groupOf))
+                results: results.base, dynamic: dynamic.base, groups: groups.base, options: graph.optionIndices.base,
+                option_flags: optionFlags.base, templates: nativeTemplates.templates.base,
+                template_inputs: nativeTemplates.inputs.base, template_outputs: nativeTemplates.outputs.base,
+                indirect: isIndirect ? 1 : 0))
+    }
+
+    private static func flags(_ options: TaskOptions) -> UInt8 {
+        var flags: UInt32 = 0
+        if options.always { flags |= HANDOUT_FLAG_ALWAYS.rawValue }
+        if options.optional { flags |= HANDOUT_FLAG_OPTIONAL.rawValue }
+        if options.isInline { flags |= HANDOUT_FLAG_INLINE.rawValue }
+        if options.recovers { flags |= HANDOUT_FLAG_RECOVERS.rawValue }
+        return UInt8(flags)
     }
 
     deinit {
         for row in 0..<rows where results.base[row].tag == UInt8(HANDOUT_BLOB.rawValue) {
             handout_value_free(&results.base[row])
         }
-        for index in groupRows.indices {
-            groups[index].offsets?.deallocate()
-            groups[index].key_offsets?.deallocate()
-            groups[index].key_bytes?.deallocate()
+        let (count, composed) = pending.withLock { ($0.count, $0.composed) }
+        for index in 0..<count {
+            groups.base[index].offsets?.deallocate()
+            groups.base[index].key_offsets?.deallocate()
+            groups.base[index].key_bytes?.deallocate()
         }
-        groups.deallocate()
-        groupOf?.deallocate()
+        for memory in composed { free(UnsafeMutableRawPointer(bitPattern: memory)) }
         native.deallocate()
     }
 
@@ -84,6 +113,21 @@ package final class RunTables: @unchecked Sendable {
         for row in first.index..<first.index + count { handout_value_free(&results.base[row]) }
     }
 
+    /// The row has ended without a value.
+    func missing(_ task: TaskID, failed: Bool) {
+        var cell = handout_value()
+        cell.missing = UInt8((failed ? HANDOUT_MISSING_FAILED : HANDOUT_MISSING_SKIPPED).rawValue)
+        results.base[task.index] = cell
+    }
+
+    /// Whether the task's value is found by way of other rows or in Lua: `value(of:)` does not have it.
+    func isIndirect(_ task: TaskID) -> Bool {
+        let kind = plan.graph.kind(task)
+        if kind == .input || kind == .select { return true }
+        guard kind == .map else { return false }
+        return templateOf[task.rawValue] != nil || plan.graph.options(of: task).isInline
+    }
+
     /// The value of a task, encoded; nil when it has none.
     package func value(of task: TaskID) -> EncodedValue? {
         guard results.base[task.index].tag != UInt8(HANDOUT_ABSENT.rawValue) else { return nil }
@@ -95,47 +139,166 @@ package final class RunTables: @unchecked Sendable {
         return EncodedValue(draining: &out)
     }
 
+    // MARK: - What rows are
+
+    /// The declared row that a task is, is made of, or is an instance or inner node of.
+    package func declaredRow(of task: TaskID) -> TaskID {
+        guard task.index >= plan.graph.count else { return task }
+        let row = dynamic.base[task.index - plan.graph.count]
+        if row.group & HANDOUT_OF_GRAPH != 0 { return TaskID(rawValue: row.first) }
+        return TaskID(rawValue: groups.base[Int(row.group)].declared)
+    }
+
+    /// How far the rows of the task's graph are from its declared rows.
+    private func shift(of task: TaskID) -> Int {
+        guard task.index >= plan.graph.count else { return 0 }
+        let row = dynamic.base[task.index - plan.graph.count]
+        if row.group & HANDOUT_OF_GRAPH != 0 { return task.index - Int(row.first) }
+        let group = groups.base[Int(row.group)]
+        return Int(group.task) - Int(group.declared)
+    }
+
     // MARK: - Maps and reduces
 
-    /// Counts the elements of a map or reduce and notes where they are.
-    func expand(_ task: TaskID) -> Result<Int, ExpansionError> {
-        guard let index = groupOf?[task.index] else { return .success(0) }
-        let graph = plan.graph
-        guard let word = graph.references(of: task).first.map({ Reference(word: $0) }) else { return .success(0) }
-        let pool = plan.functions.pool, bytes = plan.functions.poolBytes
-        if word.operation == .overLiteral {
-            let start = Int(handout_pool_position(pool[word.payload]))
-            return elements(at: bytes.base + start, most: bytes.count - start, index, task)
+    /// Counts the elements of a map or reduce, notes where they are, and finds what a row picks or is. `state` makes or
+    /// gives a state in which functions of the script can be called, for the calling thread; what it gave is spoiled
+    /// when `drop` is called.
+    func expand(
+        _ task: TaskID, state: () -> OpaquePointer?, drop: () -> Void
+    ) -> Result<Expansion, ExpansionError> {
+        let declared = declaredRow(of: task)
+        let kind = plan.graph.kind(declared)
+        if kind == .input || kind == .select {
+            return select(task, declared, group: UInt32.max, elements: 1, state, drop)
         }
-        let source = results.base[word.payload]
-        switch UInt32(source.tag) {
+        let index: UInt32
+        switch countElements(task, declared, state, drop) {
+        case .success(let group): index = group
+        case .failure(let error): return .failure(error)
+        }
+        let elements = Int(groups.base[Int(index)].elements)
+        guard kind == .selector else { return .success(Expansion(elements: elements)) }
+        return select(task, declared, group: index, elements: elements, state, drop)
+    }
+
+    private func select(
+        _ task: TaskID, _ declared: TaskID, group: UInt32, elements: Int, _ state: () -> OpaquePointer?,
+        _ drop: () -> Void
+    ) -> Result<Expansion, ExpansionError> {
+        var selection = handout_selection()
+        var text = [CChar](repeating: 0, count: 1200)
+        guard let running = state() else { return .failure(failure("no memory left for a Lua state", declared)) }
+        let status = handout_task_state_select(
+            running, task.rawValue, group, UInt32(elements), &selection, &text, text.count)
+        defer { handout_selection_free(&selection) }
+        guard status == 0 else {
+            drop()
+            return .failure(failure("handle:at: " + string(text), declared))
+        }
+        let offsets = Array(UnsafeBufferPointer(start: selection.offsets, count: elements + 1))
+        let picks = Array(UnsafeBufferPointer(start: selection.rows, count: Int(offsets[elements])))
+        let verdicts = UnsafeBufferPointer(start: selection.verdicts, count: elements)
+            .map { Verdict(rawValue: $0) ?? .absent }
+        return .success(
+            Expansion(elements: elements, pickOffsets: offsets, picks: picks, verdicts: verdicts))
+    }
+
+    private func string(_ text: [CChar]) -> String {
+        String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func failure(_ message: String, _ declared: TaskID) -> ExpansionError {
+        let place = plan.place(of: declared)
+        return ExpansionError(message: message, file: place.file, line: place.line)
+    }
+
+    /// A group for the row's instances, not yet appended.
+    private func newGroup(_ task: TaskID, _ declared: TaskID) -> Int {
+        let index = pending.withLock { pending in
+            pending.count += 1
+            pending.groupOf[task.rawValue] = UInt32(pending.count - 1)
+            return pending.count - 1
+        }
+        var group = handout_group()
+        group.task = task.rawValue
+        group.declared = declared.rawValue
+        group.key_group = UInt32.max
+        group.graph = templateOf[declared.rawValue] ?? UInt32.max
+        group.is_map = plan.graph.kind(declared) == .reduce ? 0 : 1
+        groups.base[index] = group
+        return index
+    }
+
+    /// Makes the row's group and notes where its elements are.
+    private func countElements(
+        _ task: TaskID, _ declared: TaskID, _ state: () -> OpaquePointer?, _ drop: () -> Void
+    ) -> Result<UInt32, ExpansionError> {
+        let graph = plan.graph
+        let index = newGroup(task, declared)
+        guard let word = graph.references(of: declared).first.map({ Reference(word: $0) }) else {
+            return .success(UInt32(index))
+        }
+        if word.operation == .overLiteral {
+            let pool = plan.functions.pool, bytes = plan.functions.poolBytes
+            let start = Int(handout_pool_position(pool[word.payload]))
+            return elements(at: bytes.base + start, most: bytes.count - start, index, declared)
+        }
+        let source = TaskID(word.payload + shift(of: task))
+        let row = handout_resolve(native, source.rawValue)
+        guard row != UInt32.max else { return .failure(notElements("nil", word, declared)) }
+        let cell = results.base + Int(row)
+        switch UInt32(cell.pointee.tag) {
         case HANDOUT_GROUP.rawValue:
-            takeElements(of: source.as.group, for: index)
-            return .success(Int(groups[Int(index)].elements))
+            takeElements(of: cell.pointee.as.group, for: index)
+            return .success(UInt32(index))
         case HANDOUT_BLOB.rawValue:
-            return elements(at: UnsafePointer(source.as.blob), most: Int(source.length), index, task)
+            return elements(at: UnsafePointer(cell.pointee.as.blob), most: Int(cell.pointee.length), index, declared)
         case HANDOUT_INLINE.rawValue:
-            let inline = UnsafeMutableRawPointer(results.base + word.payload)
-            return elements(
-                at: UnsafePointer(inline.assumingMemoryBound(to: UInt8.self)), most: Int(source.length), index, task)
-        case HANDOUT_NIL.rawValue: return .failure(notElements("nil", word, task))
-        case HANDOUT_TRUE.rawValue, HANDOUT_FALSE.rawValue: return .failure(notElements("a boolean", word, task))
-        default: return .failure(notElements("a number", word, task))
+            let bytes = UnsafeMutableRawPointer(cell).assumingMemoryBound(to: UInt8.self)
+            return elements(at: UnsafePointer(bytes), most: Int(cell.pointee.length), index, declared)
+        case HANDOUT_ABSENT.rawValue where cell.pointee.missing == 0:
+            return composedElements(TaskID(rawValue: row), index, word, declared, state, drop)
+        case HANDOUT_NIL.rawValue, HANDOUT_ABSENT.rawValue: return .failure(notElements("nil", word, declared))
+        case HANDOUT_TRUE.rawValue, HANDOUT_FALSE.rawValue: return .failure(notElements("a boolean", word, declared))
+        default: return .failure(notElements("a number", word, declared))
+        }
+    }
+
+    /// The elements of a value that is in no cell: it is made once, and kept while the run lasts.
+    private func composedElements(
+        _ row: TaskID, _ index: Int, _ word: Reference, _ declared: TaskID, _ state: () -> OpaquePointer?,
+        _ drop: () -> Void
+    ) -> Result<UInt32, ExpansionError> {
+        var out = handout_buffer()
+        var text = [CChar](repeating: 0, count: 1200)
+        guard let running = state() else { return .failure(failure("no memory left for a Lua state", declared)) }
+        guard handout_task_state_value(running, row.rawValue, &out, &text, text.count) == 0, let data = out.data else {
+            handout_buffer_free(&out)
+            drop()
+            return .failure(failure("over: " + string(text), declared))
+        }
+        let address = UInt(bitPattern: data)
+        pending.withLock { $0.composed.append(address) }
+        switch data[0] {
+        case 0xC0: return .failure(notElements("nil", word, declared))
+        case 0xC2, 0xC3: return .failure(notElements("a boolean", word, declared))
+        case 0x00...0x7F, 0xE0...0xFF, 0xCA...0xD3: return .failure(notElements("a number", word, declared))
+        default: return elements(at: UnsafePointer(data), most: out.length, index, declared)
         }
     }
 
     /// The elements are the instances of a map.
-    private func takeElements(of map: UInt32, for index: UInt32) {
-        let other = groups[Int(map)]
-        groups[Int(index)].element_task = other.first
-        groups[Int(index)].elements = other.count
-        groups[Int(index)].keyed = other.keyed
-        groups[Int(index)].key_group = map
+    private func takeElements(of map: UInt32, for index: Int) {
+        let other = groups.base[Int(map)]
+        groups.base[index].element_task = other.first
+        groups.base[index].elements = other.count
+        groups.base[index].keyed = other.keyed
+        groups.base[index].key_group = map
     }
 
     private func elements(
-        at bytes: UnsafePointer<UInt8>, most: Int, _ index: UInt32, _ task: TaskID
-    ) -> Result<Int, ExpansionError> {
+        at bytes: UnsafePointer<UInt8>, most: Int, _ index: Int, _ declared: TaskID
+    ) -> Result<UInt32, ExpansionError> {
         var offsets: UnsafeMutablePointer<UInt32>?
         var count: UInt32 = 0
         var keyed: Int32 = 0
@@ -143,19 +306,19 @@ package final class RunTables: @unchecked Sendable {
         let status = handout_value_elements(bytes, size, &offsets, &count, &keyed)
         guard status == 0, let offsets else {
             let what = status == -2 ? "larger than memory" : "a value that is neither"
-            return .failure(notElements(what, nil, task))
+            return .failure(notElements(what, nil, declared))
         }
         if keyed == 1 { keepKeys(of: index, bytes, offsets, Int(count)) }
-        groups[Int(index)].bytes = bytes
-        groups[Int(index)].offsets = UnsafePointer(offsets)
-        groups[Int(index)].elements = count
-        groups[Int(index)].keyed = keyed == 1 ? 1 : 0
-        return .success(Int(count))
+        groups.base[index].bytes = bytes
+        groups.base[index].offsets = UnsafePointer(offsets)
+        groups.base[index].elements = count
+        groups.base[index].keyed = keyed == 1 ? 1 : 0
+        return .success(UInt32(index))
     }
 
     /// Copies the keys of a table: a map is known by them for longer than its elements are kept.
     private func keepKeys(
-        of index: UInt32, _ bytes: UnsafePointer<UInt8>, _ offsets: UnsafeMutablePointer<UInt32>, _ count: Int
+        of index: Int, _ bytes: UnsafePointer<UInt8>, _ offsets: UnsafeMutablePointer<UInt32>, _ count: Int
     ) {
         let keyOffsets = UnsafeMutablePointer<UInt32>.allocate(capacity: count + 1)
         var length = 0
@@ -170,96 +333,77 @@ package final class RunTables: @unchecked Sendable {
             let size = Int(keyOffsets[element + 1] - keyOffsets[element])
             (keys + Int(keyOffsets[element])).update(from: bytes + Int(offsets[element]), count: size)
         }
-        groups[Int(index)].key_bytes = UnsafePointer(keys)
-        groups[Int(index)].key_offsets = UnsafePointer(keyOffsets)
+        groups.base[index].key_bytes = UnsafePointer(keys)
+        groups.base[index].key_offsets = UnsafePointer(keyOffsets)
     }
 
-    private func notElements(_ what: String, _ source: Reference?, _ task: TaskID) -> ExpansionError {
-        let graph = plan.graph
-        let from = source.map { " of task '\(graph.name(TaskID($0.payload)))'" } ?? ""
-        let place = plan.place(of: task)
-        return ExpansionError(
-            message: "over: expected a list or a keyed table, got \(what)\(from)", file: place.file, line: place.line)
+    private func notElements(_ what: String, _ source: Reference?, _ declared: TaskID) -> ExpansionError {
+        let from = source.map { " of task '\(plan.graph.name(TaskID($0.payload)))'" } ?? ""
+        return failure("over: expected a list or a keyed table, got \(what)\(from)", declared)
     }
 
-    /// Notes the rows that were appended for a map or reduce which was counted.
+    // MARK: - Appended rows
+
+    /// Notes the rows that were appended for a row which was counted, or which follows a map.
     func append(task: TaskID, first: TaskID, count: Int) {
-        guard let index = groupOf?[task.index] else { return }
-        groups[Int(index)].first = first.rawValue
-        groups[Int(index)].count = UInt32(count)
-        let rowsBefore = first.index - plan.graph.count
+        let declared = declaredRow(of: task)
+        let known = pending.withLock { $0.groupOf.removeValue(forKey: task.rawValue) }
+        let index = known.map { Int($0) } ?? newGroup(task, declared)
+        if known == nil {
+            pending.withLock { _ = $0.groupOf.removeValue(forKey: task.rawValue) }
+            followMap(task, declared, index)
+        }
         rows = max(rows, first.index + count)
-        if groups[Int(index)].is_map != 0 {
-            for element in 0..<count {
-                dynamic.base[rowsBefore + element] = handout_dynamic_row(
-                    group: index, first: UInt32(element), count: 0)
+        groups.base[index].first = first.rawValue
+        var value = handout_value()
+        value.tag = UInt8(HANDOUT_GROUP.rawValue)
+        value.as.group = UInt32(index)
+        if groups.base[index].is_map != 0 { appendInstances(index, first, count) } else { appendInner(index, declared, first, count) }
+        results.base[task.index] = value
+    }
+
+    /// A reduce or map over a map is expanded as soon as that is, and not counted by `expand`.
+    private func followMap(_ task: TaskID, _ declared: TaskID, _ index: Int) {
+        guard let over = plan.graph.references(of: declared).first.map({ Reference(word: $0) }), over.isOver else { return }
+        let cell = results.base[over.payload + shift(of: task)]
+        if UInt32(cell.tag) == HANDOUT_GROUP.rawValue { takeElements(of: cell.as.group, for: index) }
+    }
+
+    private func appendInstances(_ index: Int, _ first: TaskID, _ count: Int) {
+        let begin = first.index - plan.graph.count
+        let instances = Int(groups.base[index].elements)
+        groups.base[index].count = UInt32(instances)
+        for element in 0..<instances {
+            dynamic.base[begin + element] = handout_dynamic_row(group: UInt32(index), first: UInt32(element), count: 0)
+        }
+        guard groups.base[index].graph != UInt32.max else { return }
+        let template = plan.graph.templates[Int(groups.base[index].graph)].rows
+        var at = begin + instances
+        for element in 0..<instances {
+            for row in template {
+                dynamic.base[at] = handout_dynamic_row(
+                    group: UInt32(index) | HANDOUT_OF_GRAPH, first: UInt32(row), count: UInt32(element))
+                at += 1
             }
-            var value = handout_value()
-            value.tag = UInt8(HANDOUT_GROUP.rawValue)
-            value.as.group = index
-            results.base[task.index] = value
-            return
         }
-        if let over = plan.graph.references(of: task).first.map({ Reference(word: $0) }), over.isOver,
-            UInt32(results.base[over.payload].tag) == HANDOUT_GROUP.rawValue
-        {
-            // A reduce over a map is expanded as soon as the map is, and not counted by `expand`.
-            takeElements(of: results.base[over.payload].as.group, for: index)
-        }
+    }
+
+    private func appendInner(_ index: Int, _ declared: TaskID, _ first: TaskID, _ count: Int) {
+        let begin = first.index - plan.graph.count
+        groups.base[index].count = UInt32(count)
         let shape = ReduceShape(
-            count: Int(groups[Int(index)].elements), arity: Int(plan.graph.options(of: task).arity))
+            count: Int(groups.base[index].elements), arity: Int(plan.graph.options(of: declared).arity))
         for inner in 0..<count {
             let inputs = shape.inputs(ofInner: inner)
             let (from, length) = native(inputs, first)
-            dynamic.base[rowsBefore + inner] = handout_dynamic_row(group: index, first: from, count: length)
+            dynamic.base[begin + inner] = handout_dynamic_row(group: UInt32(index), first: from, count: length)
         }
-        (groups[Int(index)].root_first, groups[Int(index)].root_count) = native(shape.rootInputs, first)
+        (groups.base[index].root_first, groups.base[index].root_count) = native(shape.rootInputs, first)
     }
 
     /// Inputs of a node as C knows them: elements, or with the top bit of the length set the rows of inner nodes.
     private func native(_ inputs: ReduceShape.Inputs, _ first: TaskID) -> (UInt32, UInt32) {
         if inputs.areElements { return (UInt32(inputs.first), UInt32(inputs.count)) }
         return (first.rawValue + UInt32(inputs.first), UInt32(inputs.count) | 1 << 31)
-    }
-
-    // MARK: - Names
-
-    /// The declared row that a task stands for: itself, or the map or reduce it is a part of.
-    package func declaredRow(of task: TaskID) -> TaskID {
-        guard task.index >= plan.graph.count else { return task }
-        return TaskID(rawValue: groups[Int(dynamic.base[task.index - plan.graph.count].group)].task)
-    }
-
-    /// The full name of a task: `id`, `id[3]`, `id[key]` or `id[level.group]`.
-    package func name(of task: TaskID) -> [UInt8] {
-        let declared = declaredRow(of: task)
-        var name = Array(plan.graph.nameBuffer(declared))
-        guard task.index >= plan.graph.count else { return name }
-        let row = dynamic.base[task.index - plan.graph.count]
-        let group = groups[Int(row.group)]
-        name.append(UInt8(ascii: "["))
-        if group.is_map == 0 {
-            let shape = ReduceShape(
-                count: Int(group.elements), arity: Int(plan.graph.options(of: declared).arity))
-            let place = shape.name(ofInner: task.index - Int(group.first))
-            name += Array("\(place.level).\(place.group)".utf8)
-        } else if group.keyed == 0 {
-            name += Array(String(row.first + 1).utf8)
-        } else {
-            name += key(row.group, row.first)
-        }
-        name.append(UInt8(ascii: "]"))
-        return name
-    }
-
-    private func key(_ group: UInt32, _ element: UInt32) -> [UInt8] {
-        var out = handout_buffer()
-        guard handout_append_key(native, group, element, &out) == 0 else { return [] }
-        let encoded = EncodedValue(draining: &out).bytes
-        var length = 0
-        guard let text = handout_value_string(encoded, encoded.count, &length) else { return [] }
-        return encoded.withUnsafeBufferPointer { _ in
-            IdentifierEscape.percentEncoded(UnsafeBufferPointer(start: text, count: length))
-        }
     }
 }

@@ -18,6 +18,11 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     private let options: [TaskOptions]
     private let optionIndices: Column<UInt32>
     private var threads: [NativeThread] = []
+    /// By slot: the state of its thread, touched by that thread only.
+    private let states: UnsafeMutablePointer<OpaquePointer?>
+    /// Failures for which a substitute result is made, by task.
+    private var lastFailures: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
+    private var recovering: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
 
     /// Nil when there is no memory for the slots.
     package init?(slots: Int, tables: RunTables, program: ProgramStorage, host: PlanHost, worker: String) {
@@ -33,6 +38,8 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         lent.initialize(repeating: [], count: slots)
         options = tables.plan.graph.options
         optionIndices = tables.plan.graph.optionIndices
+        states = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: slots)
+        states.initialize(repeating: nil, count: slots)
         if leases.count != slots { return nil }
     }
 
@@ -40,6 +47,9 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         lent.deinitialize(count: slots)
         lent.deallocate()
         taken.deallocate()
+        states.deallocate()
+        for failure in recovering.values { handout_failure_free(failure) }
+        for failure in lastFailures.values { handout_failure_free(failure) }
     }
 
     /// Starts the threads. `next` is asked by each for its next lease, and returns false when there are no more.
@@ -48,9 +58,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     package func start(next: @escaping @Sendable (_ slot: Int) -> Bool) throws(ThreadError) {
         for slot in 0..<slots {
             threads.append(
-                try NativeThread(slot: leases[slot]) { [leases, tables, program, host] in
-                    ThreadPool.serve(slot, leases[slot], tables, program, host, next)
-                })
+                try NativeThread(slot: leases[slot]) { [self] in serve(slot, next) })
         }
     }
 
@@ -67,24 +75,44 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         return handout_task_state_prepare(state)
     }
 
-    private static func serve(
-        _ slot: Int, _ lease: LeaseSlot, _ tables: RunTables, _ program: ProgramStorage, _ host: PlanHost,
-        _ next: @Sendable (_ slot: Int) -> Bool
-    ) {
-        var state: OpaquePointer?
+    private func serve(_ slot: Int, _ next: @Sendable (_ slot: Int) -> Bool) {
         while next(slot) {
             while true {
-                if state == nil {
-                    state = handout_task_state_new(program.native, tables.native, host.native, lease.pointer)
-                }
-                guard let running = state else { fatalError("no memory for a Lua state") }
+                guard let running = state(of: slot) else { fatalError("no memory for a Lua state") }
                 // 0: the lease is done; else a limit was hit, and a new state goes on with what is left of it.
                 if handout_task_state_run(running) == 0 { break }
-                handout_task_state_free(running)
-                state = nil
+                dropState(of: slot)
             }
         }
-        handout_task_state_free(state)
+        dropState(of: slot)
+    }
+
+    /// The state of the slot's thread, made when there is none.
+    private func state(of slot: Int) -> OpaquePointer? {
+        if states[slot] == nil {
+            states[slot] = handout_task_state_new(program.native, tables.native, host.native, leases[slot].pointer)
+        }
+        return states[slot]
+    }
+
+    private func dropState(of slot: Int) {
+        handout_task_state_free(states[slot])
+        states[slot] = nil
+    }
+
+    /// The value of a task after the run, encoded; nil when it has none.
+    package func value(of task: TaskID) -> EncodedValue? {
+        guard tables.isIndirect(task) else { return tables.value(of: task) }
+        guard let state = handout_task_state_new(program.native, tables.native, host.native, nil) else { return nil }
+        defer { handout_task_state_free(state) }
+        var out = handout_buffer()
+        var text = [CChar](repeating: 0, count: 1200)
+        guard handout_task_state_value(state, task.rawValue, &out, &text, text.count) == 0 else {
+            handout_buffer_free(&out)
+            return nil
+        }
+        let value = EncodedValue(draining: &out)
+        return value.bytes == [0xC0] ? nil : value
     }
 
     // MARK: - WorkerLink
@@ -100,15 +128,32 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
             if completion.ended == nil {
                 completion.holdsMemory = tables.store(native.value, of: completion.task)
                 completion.bytes = completion.holdsMemory ? UInt64(native.value.length) : 0
+                let tag = UInt32(native.value.tag)
+                completion.isFalsy = tag == HANDOUT_NIL.rawValue || tag == HANDOUT_FALSE.rawValue
+                if !recovering.isEmpty || !lastFailures.isEmpty { forgetRecovery(completion.task) }
             } else if let failure = native.failure {
                 completion.neverRetry = failure.pointee.never_retry != 0
                 completion.retryAfter = failure.pointee.has_retry_after != 0 ? failure.pointee.retry_after : nil
-                failures.append(report(completion, failure.pointee))
-                handout_failure_free(failure)
+                let isRecovery = recovering[completion.task] != nil
+                var report = report(completion, failure.pointee)
+                report.isOfRecovery = isRecovery
+                failures.append(report)
+                let declared = tables.declaredRow(of: completion.task)
+                if !isRecovery && options[Int(optionIndices.base[declared.index])].recovers {
+                    handout_failure_free(lastFailures.updateValue(failure, forKey: completion.task))
+                } else {
+                    handout_failure_free(failure)
+                    if completion.ended != .lost { forgetRecovery(completion.task) }
+                }
             }
             completions.append(completion)
         }
         taken[slot] = done
+    }
+
+    private func forgetRecovery(_ task: TaskID) {
+        handout_failure_free(recovering.removeValue(forKey: task))
+        handout_failure_free(lastFailures.removeValue(forKey: task))
     }
 
     private func report(_ completion: Completion, _ failure: handout_failure) -> FailureReport {
@@ -126,6 +171,12 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         return String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self)
     }
 
+    package func missing(_ task: TaskID, failed: Bool) { tables.missing(task, failed: failed) }
+
+    package func recover(_ task: TaskID) {
+        recovering[task] = lastFailures.removeValue(forKey: task)
+    }
+
     package func lend(slot: Int, _ entries: [LeaseEntry], time: UInt64) {
         guard let items = handout_slot_items(leases[slot].pointer) else { return }
         options.withUnsafeBufferPointer { options in
@@ -135,7 +186,8 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                 let limits = options[Int(optionIndices.base[row])]
                 items[index] = handout_lease_item(
                     task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
-                    timeout: limits.timeout, memory: limits.memory, cpu: limits.cpu)
+                    timeout: limits.timeout, memory: limits.memory, cpu: limits.cpu, grant: limits.grant,
+                    recovers: entry.recovers ? UnsafePointer(recovering[entry.task]) : nil)
             }
         }
         lent[slot].removeAll(keepingCapacity: true)
@@ -158,7 +210,9 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         tables.append(task: task, first: first, count: count)
     }
 
-    package func expand(_ task: TaskID) -> Result<Int, ExpansionError> { tables.expand(task) }
+    package func expand(_ task: TaskID, slot: Int) -> Result<Expansion, ExpansionError> {
+        tables.expand(task, state: { state(of: slot) }, drop: { dropState(of: slot) })
+    }
 
     package func stopRunning() {
         for lease in leases { handout_slot_cancel(lease.pointer, 1) }

@@ -634,7 +634,7 @@ struct OracleTests {
         Bug(
             testDescription: "tasks that others come after are outputs",
             right:
-                "ipairs { node.after, node.when, node.unless, node.near } do\n    for _, other in ipairs(list) do visit",
+                "ipairs { node.after, node.when, node.unless, not only_inputs and node.near or nil } do\n    for _, other in ipairs(list) do visit",
             wrong: "ipairs {} do\n    for _, other in ipairs(list) do visit"),
     ])
     func `a planted bug is caught`(_ bug: Bug) {

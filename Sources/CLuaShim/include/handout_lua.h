@@ -54,10 +54,14 @@ typedef struct handout_lease_item {
     uint64_t timeout; /* ns, 0: none */
     uint64_t memory;  /* bytes: the attempt's limit, 0: the program's default */
     uint64_t cpu;     /* claimed, in 1/10 000 */
+    uint32_t grant;   /* pool index of what the task asks for, HANDOUT_NONE: nothing */
+    /* Not NULL: not the task's function runs but the one that makes a substitute result, for this failure. */
+    const struct handout_failure *recovers;
 } handout_lease_item;
 
 /* Why an attempt failed. From malloc; freed by handout_failure_free. */
 typedef struct handout_failure {
+    handout_buffer value; /* what was raised, encoded, where a substitute result may follow and it was plain data */
     char *message;    /* bytes, not NUL-terminated */
     uint32_t message_length;
     char *traceback;  /* "file:line: in ..." lines */
@@ -66,6 +70,7 @@ typedef struct handout_failure {
     uint32_t line;
     uint8_t never_retry;
     uint8_t has_retry_after;
+    uint8_t ended;        /* enum handout_ended */
     uint64_t retry_after; /* ns, of handout.retry */
 } handout_failure;
 void handout_failure_free(handout_failure *failure);
@@ -187,18 +192,18 @@ typedef struct handout_option_set {
     uint8_t flags;  /* enum handout_option_flag */
 } handout_option_set;
 
-enum handout_option_flag { HANDOUT_ALWAYS = 1, HANDOUT_OPTIONAL = 2, HANDOUT_INLINE = 4, HANDOUT_RECOVERS = 8 };
+enum handout_option_flag { HANDOUT_FLAG_ALWAYS = 1, HANDOUT_FLAG_OPTIONAL = 2, HANDOUT_FLAG_INLINE = 4, HANDOUT_FLAG_RECOVERS = 8 };
 
 /* What a declared row is; the same numbers as `TaskKind` in HandoutCore. */
-enum handout_kind {
-    HANDOUT_KIND_TASK = 0,
-    HANDOUT_KIND_MAP,
-    HANDOUT_KIND_REDUCE,
-    HANDOUT_KIND_WHEN,     /* a task whose value is made boolean */
-    HANDOUT_KIND_INPUT,    /* an input of a graph: its default or the value it is bound to */
-    HANDOUT_KIND_SELECT,   /* hidden: an element of another row's value (handle:at of a key) */
-    HANDOUT_KIND_SELECTOR, /* hidden: for each instance of a map the elements that it picks of another row's value */
-    HANDOUT_KIND_MARK,     /* hidden: takes the name of an included graph */
+enum handout_row_kind {
+    HANDOUT_ROW_TASK = 0,
+    HANDOUT_ROW_MAP,
+    HANDOUT_ROW_REDUCE,
+    HANDOUT_ROW_WHEN,     /* a task whose value is made boolean */
+    HANDOUT_ROW_INPUT,    /* an input of a graph: its default or the value it is bound to */
+    HANDOUT_ROW_SELECT,   /* hidden: an element of another row's value (handle:at of a key) */
+    HANDOUT_ROW_SELECTOR, /* hidden: for each instance of a map the elements that it picks of another row's value */
+    HANDOUT_ROW_MARK,     /* hidden: takes the name of an included graph */
 };
 
 /* A graph of the plan. Number 0 is the one that the script returned; the others are instantiated by maps over them. */
@@ -232,7 +237,7 @@ typedef struct handout_plan {
     char *name;            /* of the graph */
     size_t name_length;
     uint32_t count;        /* declared rows of all graphs, those of the returned one first */
-    uint8_t *kinds;        /* enum handout_kind */
+    uint8_t *kinds;        /* enum handout_row_kind */
     uint32_t *options;     /* index in option_sets */
     uint32_t *lines;       /* line | source << 24 */
     uint32_t *classes;     /* class */
@@ -281,6 +286,8 @@ typedef struct handout_plan_config {
     const handout_host *host;
     handout_parameter *parameters;
     size_t parameter_count;
+    const handout_parameter *inputs; /* of the returned graph: encoded values */
+    size_t input_count;
     uint64_t seed;
     uint64_t memory;         /* bytes */
     handout_slot *slot;      /* the deadline holds for the thread that runs this; may be NULL */
@@ -294,17 +301,21 @@ void handout_plan_free(handout_plan *plan);
 
 /* ---- Running tasks (task.c) ---- */
 
-/* A row beyond the declared ones. */
+/* A row beyond the declared ones: an instance of a map, an inner node of a reduce, or a row of a graph that a map
+ * instantiates. */
 typedef struct handout_dynamic_row {
-    uint32_t group;
-    uint32_t first; /* map: element; reduce: first input */
-    uint32_t count; /* reduce: number of inputs; the top bit set: inputs are tasks, else elements */
+    uint32_t group; /* of the map or reduce; with HANDOUT_OF_GRAPH set: a row of an instantiated graph */
+    uint32_t first; /* map: element; reduce: first input; row of a graph: the declared row that it is made of */
+    uint32_t count; /* reduce: number of inputs; the top bit set: inputs are tasks, else elements; row of a graph: element */
 } handout_dynamic_row;
+#define HANDOUT_OF_GRAPH 0x80000000u
 
 /* A map or reduce that has been expanded. */
 typedef struct handout_group {
-    uint32_t task;         /* its declared row */
+    uint32_t task;         /* its row */
+    uint32_t declared;     /* the declared row that it is or is made of */
     uint32_t first, count; /* map: its instances; reduce: its inner nodes */
+    uint32_t graph;        /* map over a graph: number of the template, whose rows follow the instances; else ~0 */
     const uint8_t *bytes;  /* encoded elements, or NULL: the elements are tasks */
     const uint32_t *offsets;
     uint32_t element_task; /* first of the element tasks */
@@ -336,8 +347,13 @@ typedef struct handout_tables {
     uint64_t pool_bytes_length;
     const handout_value *results;        /* by task */
     const handout_dynamic_row *dynamic;  /* by task - count */
-    const handout_group *groups;
-    const uint32_t *group_of;            /* by declared task that is a map or reduce: its group once expanded */
+    const handout_group *groups;         /* the cell of a map, or of a reduce that has not ended, says which is its */
+    const uint32_t *options;             /* by declared row: its option set */
+    const uint8_t *option_flags;         /* by option set: enum handout_option_flag */
+    const handout_plan_template *templates;
+    const uint32_t *template_inputs;
+    const handout_plan_output *template_outputs;
+    int indirect;                        /* some functions are no task's own: conditions, selections, substitutes */
 } handout_tables;
 
 typedef struct handout_program {
@@ -365,6 +381,25 @@ int handout_task_state_run(handout_state *state);
 void handout_task_state_free(handout_state *state);
 /* Runs the script until the class of every task is there, for measurements. Returns bytes in use. */
 size_t handout_task_state_prepare(handout_state *state);
+
+/* Appends the value of a task in encoded form, also where it is found by way of other rows or computed where it is used.
+ * Returns 0, or -1 with `error` (capacity `size`) saying what went wrong; the state must be freed then. */
+int handout_task_state_value(handout_state *state, uint32_t task, handout_buffer *out, char *error, size_t size);
+
+enum handout_verdict { HANDOUT_TRUTHY = 0, HANDOUT_FALSY, HANDOUT_NO_ELEMENT, HANDOUT_PICKED_LIST };
+/* What a select, a selector or an input is, for the scheduler; everything from malloc. */
+typedef struct handout_selection {
+    uint32_t count;    /* elements; 1 for a select or input */
+    uint32_t *offsets; /* count + 1: picks of element i in rows */
+    uint32_t *rows;    /* rows of instances that are picked */
+    uint8_t *verdicts; /* enum handout_verdict: by element */
+} handout_selection;
+/* Finds that; `group` is the selector's. Returns 0, or -1 as handout_task_state_value does. */
+int handout_task_state_select(handout_state *state, uint32_t task, uint32_t group, uint32_t elements,
+                              handout_selection *selection, char *error, size_t size);
+void handout_selection_free(handout_selection *selection);
+/* The row whose cell says what the value of `task` is, where that only stands for another; or ~0: there is no value. */
+uint32_t handout_resolve(const handout_tables *tables, uint32_t task);
 
 /* Appends the value of a task in encoded form; of a map the list or table of its instances' values. Returns 0, or -1 when
  * memory is exhausted. */

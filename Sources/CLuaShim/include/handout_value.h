@@ -24,6 +24,9 @@ enum handout_tag {
     HANDOUT_GROUP,  /* the value of a map: `group` says where its elements are */
 };
 
+/* Why a task that ended has no value. */
+enum handout_missing { HANDOUT_NOT_ENDED = 0, HANDOUT_MISSING_SKIPPED, HANDOUT_MISSING_FAILED };
+
 typedef struct handout_value {
     union {
         int64_t integer;
@@ -34,7 +37,8 @@ typedef struct handout_value {
     } as;
     uint32_t length; /* of INLINE and BLOB */
     uint8_t tag;
-    uint8_t reserved[3];
+    uint8_t missing; /* of ABSENT: enum handout_missing */
+    uint8_t reserved[2];
 } handout_value;
 
 /* A growable byte buffer from malloc. `limit` bounds `length`; 0 means 4 GiB - 1. */
@@ -57,6 +61,11 @@ size_t handout_value_size(const uint8_t *bytes, size_t length);
  * followed by the value). `*offsets` is a malloc'ed array of `*count` + 1 positions. Returns 0; -1 when the value is
  * neither; -2 when memory is exhausted. An empty table is a list. */
 int handout_value_elements(const uint8_t *bytes, size_t length, uint32_t **offsets, uint32_t *count, int *keyed);
+
+/* The element of an encoded list or table at `bytes` whose key is the encoded value `key`: its position, and the end of its
+ * room; or NULL. */
+const uint8_t *handout_value_find(const uint8_t *bytes, size_t length, const uint8_t *key, size_t key_length,
+                                  const uint8_t **end);
 
 /* Reads an encoded string: returns its bytes and sets `*size`, or NULL when the value is no string. */
 const uint8_t *handout_value_string(const uint8_t *bytes, size_t length, size_t *size);

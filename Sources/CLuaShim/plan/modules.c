@@ -21,6 +21,7 @@ static int module_graph(lua_State *L) {
     record.defaults = (handout_option_set){0};
     memset(&record.defaults, 0, sizeof record.defaults);
     record.defaults.cpu = 10000;
+    record.defaults.grant = HANDOUT_NONE;
     record.defaults.arity = 8;
     record.defaults.backoff_factor = 1;
     int options = lua_type(L, 1) == LUA_TTABLE ? 1 : 0;

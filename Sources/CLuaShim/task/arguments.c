@@ -1,11 +1,11 @@
 /* The arguments of a task, pushed straight from the results of other tasks. */
-#include "graph.h"
-#include "task.h"
+#include "arguments.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define INPUTS_ARE_TASKS 0x80000000u
 
-static void push_pool(lua_State *L, const handout_tables *tables, uint32_t index) {
+void handout_push_pool(lua_State *L, const handout_tables *tables, uint32_t index) {
     uint64_t entry = tables->pool[index];
     if (handout_pool_kind(entry) == HANDOUT_POOL_INTEGER) lua_pushinteger(L, handout_pool_integer(entry));
     else
@@ -29,12 +29,9 @@ void handout_push_key(lua_State *L, const handout_tables *tables, const handout_
     lua_pushlstring(L, (const char *)key, key ? length : 0);
 }
 
-static void push_task(lua_State *L, const handout_tables *tables, uint32_t task);
-
-/* Pushes element `i` of what a group runs over. */
-static void push_element(lua_State *L, const handout_tables *tables, const handout_group *group, uint32_t i) {
+void handout_push_element(lua_State *L, handout_runner *runner, const handout_group *group, uint32_t i) {
     if (!group->bytes) {
-        push_task(L, tables, group->element_task + i);
+        handout_push_task(L, runner, group->element_task + i);
         return;
     }
     const uint8_t *from = group->bytes + group->offsets[i], *end = group->bytes + group->offsets[i + 1];
@@ -43,54 +40,69 @@ static void push_element(lua_State *L, const handout_tables *tables, const hando
 }
 
 /* Lists that the system makes hold false where there is nothing. */
-static void false_for_nil(lua_State *L) {
+void handout_false_for_nil(lua_State *L) {
     if (!lua_isnil(L, -1)) return;
     lua_pop(L, 1);
     lua_pushboolean(L, 0);
 }
 
 /* Pushes the value of a map: a list, or a table by the same keys. */
-static void push_group(lua_State *L, const handout_tables *tables, uint32_t index) {
-    const handout_group *group = &tables->groups[index];
+static void push_group(lua_State *L, handout_runner *runner, const handout_group *group) {
+    if (!group->is_map) { /* a reduce that has not ended */
+        lua_pushnil(L);
+        return;
+    }
+    luaL_checkstack(L, 8, "arguments");
     lua_createtable(L, group->keyed ? 0 : (int)group->count, group->keyed ? (int)group->count : 0);
     for (uint32_t i = 0; i < group->count; i++) {
         if ((i & 0xFFF) == 0xFFF) handout_check(handout_of(L));
         if (!group->keyed) {
-            push_task(L, tables, group->first + i);
-            false_for_nil(L);
+            handout_push_task(L, runner, group->first + i);
+            handout_false_for_nil(L);
             lua_rawseti(L, -2, (lua_Integer)i + 1);
             continue;
         }
-        handout_push_key(L, tables, group, i);
-        push_task(L, tables, group->first + i);
+        handout_push_key(L, runner->tables, group, i);
+        handout_push_task(L, runner, group->first + i);
         lua_rawset(L, -3); /* nil: no key */
     }
 }
 
-static void push_task(lua_State *L, const handout_tables *tables, uint32_t task) {
-    const handout_value *value = &tables->results[task];
+void handout_push_task(lua_State *L, handout_runner *runner, uint32_t task) {
+    const handout_value *value = &runner->tables->results[task];
     if (value->tag == HANDOUT_INTEGER) lua_pushinteger(L, value->as.integer);
-    else if (value->tag == HANDOUT_GROUP) push_group(L, tables, value->as.group);
+    else if (value->tag == HANDOUT_GROUP) push_group(L, runner, &runner->tables->groups[value->as.group]);
+    else if (value->tag == HANDOUT_ABSENT && !value->missing && runner->tables->indirect) handout_push_indirect(L, runner, task);
     else handout_push_value(L, value);
 }
 
 /* Pushes one argument and returns the word after it. */
-static const uint32_t *push_argument(lua_State *L, const handout_tables *tables, const uint32_t *words) {
-    uint32_t word = *words++, n = handout_payload(word);
+const uint32_t *handout_push_argument(lua_State *L, handout_runner *runner, const handout_place *place, const uint32_t *words) {
+    const handout_tables *tables = runner->tables;
+    uint32_t word = *words++, n = handout_payload(word), own;
     switch (handout_operation(word)) {
     case HANDOUT_OP_TASK:
-        push_task(L, tables, n);
+        handout_push_task(L, runner, n + place->shift);
+        return words;
+    case HANDOUT_OP_OWN:
+        own = handout_own(tables, place, n);
+        if (own == HANDOUT_NONE) lua_pushnil(L);
+        else handout_push_task(L, runner, own);
         return words;
     case HANDOUT_OP_CONSTANT:
-        push_pool(L, tables, n);
+        handout_push_pool(L, tables, n);
+        return words;
+    case HANDOUT_OP_SELF:
+        if (n == 0) handout_push_element(L, runner, place->group, place->element);
+        else handout_push_key(L, tables, place->group, place->element);
         return words;
     case HANDOUT_OP_LIST:
         luaL_checkstack(L, 8, "arguments");
         lua_createtable(L, (int)n, 0);
         for (uint32_t i = 1; i <= n; i++) {
             if ((i & 0xFFF) == 0) handout_check(handout_of(L));
-            words = push_argument(L, tables, words);
-            false_for_nil(L);
+            words = handout_push_argument(L, runner, place, words);
+            handout_false_for_nil(L);
             lua_rawseti(L, -2, (lua_Integer)i);
         }
         return words;
@@ -98,8 +110,8 @@ static const uint32_t *push_argument(lua_State *L, const handout_tables *tables,
         luaL_checkstack(L, 8, "arguments");
         lua_createtable(L, 0, (int)n);
         for (uint32_t i = 0; i < n; i++) {
-            push_pool(L, tables, handout_payload(*words++));
-            words = push_argument(L, tables, words);
+            handout_push_pool(L, tables, handout_payload(*words++));
+            words = handout_push_argument(L, runner, place, words);
             lua_rawset(L, -3);
         }
         return words;
@@ -107,40 +119,52 @@ static const uint32_t *push_argument(lua_State *L, const handout_tables *tables,
 }
 
 /* Pushes the inputs of a node of a reduce as a list. */
-static void push_inputs(lua_State *L, const handout_tables *tables, const handout_group *group, uint32_t first,
-                        uint32_t count) {
+static void push_inputs(lua_State *L, handout_runner *runner, const handout_group *group, uint32_t first, uint32_t count) {
     int tasks = (count & INPUTS_ARE_TASKS) != 0;
     count &= ~INPUTS_ARE_TASKS;
     lua_createtable(L, (int)count, 0);
     for (uint32_t i = 0; i < count; i++) {
         if ((i & 0xFFF) == 0xFFF) handout_check(handout_of(L));
-        if (tasks) push_task(L, tables, first + i);
-        else push_element(L, tables, group, first + i);
-        false_for_nil(L);
+        if (tasks) handout_push_task(L, runner, first + i);
+        else handout_push_element(L, runner, group, first + i);
+        handout_false_for_nil(L);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
 
-int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task, uint32_t row) {
+static int ends_arguments(uint32_t word) {
+    uint32_t operation = handout_operation(word);
+    return operation == HANDOUT_OP_AFTER || (operation >= HANDOUT_OP_WHEN && operation <= HANDOUT_OP_FUNCTION);
+}
+
+const uint32_t *handout_arguments_of(const handout_tables *tables, uint32_t origin, const uint32_t **end) {
+    const uint32_t *words = handout_words(tables, origin, end);
+    if (words < *end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
+    for (const uint32_t *at = words; at < *end; at = handout_skip_argument(at))
+        if (ends_arguments(*at)) *end = at;
+    return words;
+}
+
+int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task) {
     const handout_tables *tables = runner->tables;
-    const uint32_t *words = tables->references + tables->reference_offsets[row];
-    const uint32_t *end = tables->references + tables->reference_offsets[row + 1];
+    handout_place place;
+    handout_locate(tables, task, &place);
     int top = lua_gettop(L);
     luaL_checkstack(L, 420, "arguments");
-    if (task >= tables->count) {
+    if (place.group) {
         const handout_dynamic_row *dynamic = &tables->dynamic[task - tables->count];
-        const handout_group *group = &tables->groups[dynamic->group];
-        if (group->is_map) {
-            push_element(L, tables, group, dynamic->first);
-            handout_push_key(L, tables, group, dynamic->first);
+        if (place.group->is_map) {
+            handout_push_element(L, runner, place.group, dynamic->first);
+            handout_push_key(L, tables, place.group, dynamic->first);
         } else {
-            push_inputs(L, tables, group, dynamic->first, dynamic->count);
+            push_inputs(L, runner, place.group, dynamic->first, dynamic->count);
         }
-    } else if (tables->kinds[row] == 2) {
-        const handout_group *group = &tables->groups[tables->group_of[row]];
-        push_inputs(L, tables, group, group->root_first, group->root_count);
+    } else if (tables->kinds[place.origin] == HANDOUT_ROW_REDUCE) {
+        const handout_group *group = &tables->groups[tables->results[task].as.group];
+        push_inputs(L, runner, group, group->root_first, group->root_count);
     }
+    const uint32_t *end, *words = handout_words(tables, place.origin, &end);
     if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
-    while (words < end && handout_operation(*words) != HANDOUT_OP_AFTER) words = push_argument(L, tables, words);
+    while (words < end && !ends_arguments(*words)) words = handout_push_argument(L, runner, &place, words);
     return lua_gettop(L) - top;
 }

@@ -1,5 +1,6 @@
 /* What `handout` has inside a task: task, log, progress, fail, retry. */
 #include "sandbox.h"
+#include "arguments.h"
 #include "task.h"
 #include <math.h>
 #include <stdio.h>
@@ -44,15 +45,9 @@ static void push_declared_name(lua_State *L, handout_runner *runner) {
 }
 
 static void push_task_key(lua_State *L, handout_runner *runner) {
-    const handout_tables *tables = runner->tables;
-    uint32_t task = runner->item->task;
-    if (task < tables->count) {
-        lua_pushnil(L);
-        return;
-    }
-    const handout_dynamic_row *dynamic = &tables->dynamic[task - tables->count];
-    const handout_group *group = &tables->groups[dynamic->group];
-    if (group->is_map) handout_push_key(L, tables, group, dynamic->first);
+    handout_place place;
+    handout_locate(runner->tables, runner->item->task, &place);
+    if (place.group && place.group->is_map) handout_push_key(L, runner->tables, place.group, place.element);
     else lua_pushnil(L);
 }
 
@@ -76,13 +71,14 @@ static int task_index(lua_State *L) {
     if (strcmp(key, "id") == 0) lua_pushstring(L, handout_runner_name(runner));
     else if (strcmp(key, "name") == 0) push_declared_name(L, runner);
     else if (strcmp(key, "key") == 0) push_task_key(L, runner);
-    else if (strcmp(key, "attempt") == 0) lua_pushinteger(L, runner->item->attempt);
+    else if (strcmp(key, "attempt") == 0) lua_pushinteger(L, runner->item->attempt - (runner->item->recovers != NULL));
     else if (strcmp(key, "retries_left") == 0) lua_pushinteger(L, runner->item->retries_left);
     else if (strcmp(key, "run") == 0) lua_pushstring(L, runner->program->run_id);
     else if (strcmp(key, "worker") == 0) lua_pushstring(L, runner->program->worker);
     else if (strcmp(key, "variant") == 0) lua_pushinteger(L, 1);
     else if (strcmp(key, "amounts") == 0) push_amounts(L, runner);
-    else if (strcmp(key, "indices") == 0 || strcmp(key, "missing") == 0) lua_newtable(L);
+    else if (strcmp(key, "indices") == 0) lua_newtable(L);
+    else if (strcmp(key, "missing") == 0) handout_push_missing(L, runner, runner->item->task);
     else if (strcmp(key, "deadline") == 0 && runner->deadline)
         lua_pushnumber(L, fmax(0, ((double)runner->deadline - (double)handout_now()) / 1e9));
     else lua_pushnil(L);

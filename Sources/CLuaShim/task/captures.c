@@ -53,6 +53,10 @@ static uint32_t missing_in(lua_State *L, handout_runner *runner, uint32_t pool) 
 uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t row) {
     const handout_tables *tables = runner->tables;
     uint32_t class = tables->classes[row];
+    if (tables->indirect) /* which functions a task meets is not seen from its row alone */
+        for (class = 0; class < tables->class_count; class++)
+            if (!have_class(L, runner, class)) return class;
+    if (tables->indirect || class == HANDOUT_NONE) return HANDOUT_NONE;
     if (!have_class(L, runner, class)) return class;
     runner->used.count = 0;
     const uint32_t *captures = tables->captures + tables->capture_offsets[row];
@@ -231,11 +235,23 @@ static void join_shared(lua_State *L, handout_runner *runner, int instances) {
     }
 }
 
+void handout_begin_functions(handout_runner *runner) {
+    runner->epoch++;
+    runner->used.count = 0;
+}
+
+void handout_push_pool_function(lua_State *L, handout_runner *runner, uint32_t pool) {
+    luaL_checkstack(L, 8, "functions");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_INSTANCES);
+    uint32_t index = instance_for(L, runner, lua_gettop(L), pool);
+    lua_rawgeti(L, -1, (lua_Integer)index + 1);
+    lua_remove(L, -2);
+}
+
 void handout_push_function(lua_State *L, handout_runner *runner, int instances, uint32_t row) {
     const handout_tables *tables = runner->tables;
     uint32_t class = tables->classes[row];
-    runner->epoch++;
-    runner->used.count = 0;
+    handout_begin_functions(runner);
     if (!runner->own[class]) runner->own[class] = new_instance(L, runner, instances, class, HANDOUT_NONE) + 1;
     uint32_t index = runner->own[class] - 1;
     lua_rawgeti(L, instances, (lua_Integer)index + 1);

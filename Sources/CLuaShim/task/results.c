@@ -51,6 +51,7 @@ static int append_group(const handout_tables *tables, uint32_t index, handout_bu
 
 int handout_append_result(const handout_tables *tables, uint32_t task, handout_buffer *out) {
     const handout_value *value = &tables->results[task];
+    if (value->tag == HANDOUT_GROUP && !tables->groups[value->as.group].is_map) return -1; /* a reduce that never ended */
     if (value->tag == HANDOUT_GROUP) return append_group(tables, value->as.group, out);
     return handout_value_append(value, out);
 }

@@ -1,8 +1,11 @@
 /* The task loop: a state claims the items of its slot's lease one after the other and runs them. */
+#include "arguments.h"
 #include "task.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+char HANDOUT_KEY_INSTANCES;
 
 enum { HANDLER = 1, INSTANCES = 2, MAX_MESSAGE = 65536 };
 
@@ -135,6 +138,23 @@ static void keep_message(handout_runner *runner, const char *text, size_t length
     handout_buffer_append(&runner->message, text, length);
 }
 
+static int may_recover(const handout_runner *runner) {
+    const handout_tables *tables = runner->tables;
+    return !runner->item->recovers && (tables->option_flags[tables->options[runner->row]] & HANDOUT_FLAG_RECOVERS);
+}
+
+/* A raised table, at stack index 1, is handed on where a substitute result may follow. */
+static void keep_raised(lua_State *L, handout_runner *runner) {
+    if (!may_recover(runner)) return;
+    lua_pushcfunction(L, handout_encode_plain);
+    lua_pushvalue(L, 1);
+    int status = lua_pcall(L, 1, 0, 0);
+    const handout_codec *codec = &runner->state->codec;
+    runner->raised.length = 0;
+    if (status == LUA_OK) handout_buffer_append(&runner->raised, codec->out.data, codec->out.length);
+    lua_settop(L, 1);
+}
+
 /* The message of an error: a string, a table's `message`, what handout.fail was given. No metamethod runs. */
 static int message_handler(lua_State *L) {
     handout_state *state = handout_of(L);
@@ -149,6 +169,7 @@ static int message_handler(lua_State *L) {
         runner->asked_ended = raised->ended;
         lua_getiuservalue(L, 1, 1);
     } else if (lua_type(L, 1) == LUA_TTABLE) {
+        keep_raised(L, runner);
         lua_pushliteral(L, "message");
         lua_rawget(L, 1);
     } else {
@@ -186,16 +207,52 @@ static void store_result(lua_State *L, handout_runner *runner) {
     if (handout_value_store(result, codec->out.data, codec->out.length)) luaL_error(L, "not enough memory for the result");
 }
 
+static void set_text(lua_State *L, const char *field, const void *text, size_t length) {
+    lua_pushlstring(L, text, length);
+    lua_setfield(L, -2, field);
+}
+
+/* Pushes the function that makes a substitute result, and what it is told of the failure. */
+static void push_substitute(lua_State *L, handout_runner *runner) {
+    static const char *const kinds[] = {"", "error", "result", "timeout", "memory", "crash", "lost", "cancelled"};
+    const handout_failure *failure = runner->item->recovers;
+    const uint32_t *word = handout_find_word(runner->tables, runner->row, HANDOUT_OP_FUNCTION);
+    handout_begin_functions(runner);
+    handout_push_pool_function(L, runner, handout_payload(*word));
+    lua_createtable(L, 0, 8);
+    set_text(L, "kind", kinds[failure->ended & 7], strlen(kinds[failure->ended & 7]));
+    set_text(L, "message", failure->message ? failure->message : "", failure->message_length);
+    const char *name = handout_runner_name(runner);
+    set_text(L, "task", name, strlen(name));
+    set_text(L, "worker", runner->program->worker, strlen(runner->program->worker));
+    lua_pushinteger(L, runner->item->attempt - 1);
+    lua_setfield(L, -2, "attempt");
+    if (failure->file) {
+        set_text(L, "file", failure->file, strlen(failure->file));
+        lua_pushinteger(L, failure->line);
+        lua_setfield(L, -2, "line");
+    }
+    if (failure->value.length) {
+        handout_decode(L, failure->value.data, failure->value.data + failure->value.length);
+        lua_setfield(L, -2, "value");
+    }
+}
+
 /* Protected: the whole of an attempt. The only argument is the table of closures. */
 static int attempt(lua_State *L) {
     handout_runner *runner = handout_of(L)->task;
-    handout_push_function(L, runner, 1, runner->row);
-    int arguments = handout_push_arguments(L, runner, runner->item->task, runner->row);
+    if (runner->item->recovers) push_substitute(L, runner);
+    else handout_push_function(L, runner, 1, runner->row);
+    int arguments = handout_push_arguments(L, runner, runner->item->task) + (runner->item->recovers != NULL);
     lua_call(L, arguments, LUA_MULTRET);
     int results = lua_gettop(L) - 1;
     if (results > 1) {
         runner->encoding = 1;
         return luaL_error(L, "the task returned %d values, expected one", results);
+    }
+    if (runner->tables->kinds[runner->row] == HANDOUT_ROW_WHEN) {
+        runner->result.tag = results && lua_toboolean(L, -1) ? HANDOUT_TRUE : HANDOUT_FALSE;
+        return 0;
     }
     if (results == 0) runner->result.tag = HANDOUT_NIL;
     else store_result(L, runner);
@@ -233,6 +290,7 @@ static handout_failure *new_failure(handout_runner *runner) {
     failure->traceback_length = failure->traceback ? (uint32_t)strlen(traceback) : 0;
     if (runner->file) failure->file = copy(runner->file, strlen(runner->file));
     failure->line = runner->line;
+    if (runner->raised.length) handout_buffer_append(&failure->value, runner->raised.data, runner->raised.length);
     failure->never_retry = runner->never_retry;
     failure->has_retry_after = runner->has_retry_after;
     failure->retry_after = runner->retry_after;
@@ -244,6 +302,7 @@ void handout_failure_free(handout_failure *failure) {
     free(failure->message);
     free(failure->traceback);
     free(failure->file);
+    handout_buffer_free(&failure->value);
     free(failure);
 }
 
@@ -258,6 +317,7 @@ static void complete(handout_runner *runner, int ended) {
     completion->ended = (uint8_t)ended;
     completion->nanoseconds = now - runner->started;
     completion->failure = ended == HANDOUT_OK ? NULL : new_failure(runner);
+    if (completion->failure) completion->failure->ended = (uint8_t)ended;
     if (ended == HANDOUT_OK) completion->value = runner->result;
     else {
         handout_value_free(&runner->result);
@@ -288,10 +348,16 @@ static void collect_before(handout_state *state, uint64_t limit) {
 }
 
 static void begin(handout_runner *runner, const handout_lease_item *item) {
-    const handout_tables *tables = runner->tables;
     handout_state *state = runner->state;
     runner->item = item;
-    runner->row = item->task < tables->count ? item->task : tables->groups[tables->dynamic[item->task - tables->count].group].task;
+    if (item->task < runner->tables->count) {
+        runner->row = item->task;
+    } else {
+        handout_place place;
+        handout_locate(runner->tables, item->task, &place);
+        runner->row = place.origin;
+    }
+    runner->raised.length = 0;
     runner->name = NULL;
     runner->logged = 0;
     runner->never_retry = runner->has_retry_after = runner->asked_ended = 0;
@@ -414,6 +480,39 @@ int handout_task_state_run(handout_state *state) {
     return spoiled;
 }
 
+/* ---- Outside of attempts ---- */
+
+int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction body, void *data, char *error, size_t size) {
+    handout_runner *runner = state->task_runner;
+    lua_State *L = state->L;
+    handout_lease_item item = {.task = task, .attempt = 1, .grant = HANDOUT_NONE};
+    int reason = setjmp(state->entry);
+    if (reason != 0) {
+        if (runner->slot) handout_deadline_end(runner->slot);
+        state->task = NULL;
+        snprintf(error, size, "%s", reason == HANDOUT_TIMEOUT ? "it took too long" : state->message);
+        return -1;
+    }
+    handout_enter(state);
+    state->task = runner;
+    begin(runner, &item);
+    int status = prepare_class(L, runner);
+    if (status == LUA_OK) {
+        if (runner->slot) handout_deadline_begin(runner->slot, state, runner->program->plan_time);
+        lua_pushcfunction(L, body);
+        lua_pushlightuserdata(L, data);
+        status = lua_pcall(L, 1, 0, HANDLER);
+        if (runner->slot) handout_deadline_end(runner->slot);
+    }
+    lua_settop(L, INSTANCES);
+    if (status != LUA_OK)
+        snprintf(error, size, "%.*s", (int)runner->message.length, runner->message.data ? (const char *)runner->message.data : "error");
+    state->task = NULL;
+    runner->item = NULL;
+    handout_exit(state);
+    return status == LUA_OK ? 0 : -1;
+}
+
 /* ---- Making and freeing ---- */
 
 handout_state *handout_task_state_new(const handout_program *program, const handout_tables *tables,
@@ -446,6 +545,8 @@ handout_state *handout_task_state_new(const handout_program *program, const hand
     }
     lua_pushcfunction(state->L, message_handler); /* HANDLER and INSTANCES: a new state has 20 free slots */
     lua_createtable(state->L, 0, 0);
+    lua_pushvalue(state->L, -1);
+    lua_rawsetp(state->L, LUA_REGISTRYINDEX, &HANDOUT_KEY_INSTANCES);
     return state;
 }
 
@@ -455,6 +556,7 @@ void handout_task_state_free(handout_state *state) {
     handout_recorder_free(&runner->recorder);
     handout_captures_free(runner);
     handout_buffer_free(&runner->message);
+    handout_buffer_free(&runner->raised);
     handout_buffer_free(&runner->name_text);
     handout_value_free(&runner->result);
     free(runner);
@@ -465,7 +567,7 @@ void handout_task_state_free(handout_state *state) {
 static int instantiate_all(lua_State *L) {
     handout_runner *runner = handout_of(L)->task;
     for (uint32_t row = 0; row < runner->tables->count; row++) {
-        if (runner->own[runner->tables->classes[row]]) continue;
+        if (runner->tables->classes[row] == HANDOUT_NONE || runner->own[runner->tables->classes[row]]) continue;
         handout_push_function(L, runner, 1, row);
         lua_settop(L, 1);
     }

@@ -54,6 +54,7 @@ typedef struct handout_runner {
     int required;              /* the task called require: it may have changed any module */
     handout_value result;
     handout_buffer message;    /* of the error */
+    handout_buffer raised;     /* what was raised, encoded, where the task can make a substitute result */
     const char *file;          /* of the place that raised: kept by Lua or static */
     char file_text[300];
     uint32_t line;
@@ -62,7 +63,7 @@ typedef struct handout_runner {
 } handout_runner;
 
 /* arguments.c: pushes the arguments of the task; returns how many. May raise. */
-int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task, uint32_t row);
+int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task);
 /* Pushes the key of a map instance, its index or name. */
 void handout_push_key(lua_State *L, const handout_tables *tables, const handout_group *group, uint32_t element);
 
@@ -71,6 +72,10 @@ void handout_push_key(lua_State *L, const handout_tables *tables, const handout_
 uint32_t handout_missing_class(lua_State *L, handout_runner *runner, uint32_t row);
 /* Pushes the function of that row with its captured variables set. `instances` is the table of closures. */
 void handout_push_function(lua_State *L, handout_runner *runner, int instances, uint32_t row);
+/* From here on other functions are used than those before, which are not looked at any more. */
+void handout_begin_functions(handout_runner *runner);
+/* Pushes the function of a FUNCTION entry of the pool with its captured variables set. */
+void handout_push_pool_function(lua_State *L, handout_runner *runner, uint32_t pool);
 /* 1 when a captured variable was changed by the attempt; then `message` says which, and it will be set again. */
 /* Remembers what a module's table holds, the tables in it too, when it is met first; the value is at the top. */
 void handout_note_module(lua_State *L, const char *name);
@@ -79,6 +84,12 @@ void handout_take_snapshots(lua_State *L, handout_runner *runner);
 /* Encodes its argument to the codec: for a protected call. */
 int handout_encode_plain(lua_State *L);
 void handout_captures_free(handout_runner *runner);
+
+/* task.c: runs `body` protected, outside of an attempt, with the time of planning; its argument is `data`. Returns 0, or -1
+ * with `error` saying what went wrong: the state must be freed then. */
+int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction body, void *data, char *error, size_t size);
+/* The table of closures: its key in the registry. */
+extern char HANDOUT_KEY_INSTANCES;
 
 /* calls.c: handout.task, log, progress, fail, retry; fs.c: handout.fs */
 void handout_add_fs(lua_State *L);

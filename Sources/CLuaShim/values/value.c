@@ -100,6 +100,26 @@ int handout_value_elements(const uint8_t *bytes, size_t length, uint32_t **offse
     return 0;
 }
 
+const uint8_t *handout_value_find(const uint8_t *bytes, size_t length, const uint8_t *key, size_t key_length,
+                                  const uint8_t **end) {
+    handout_item item, wanted;
+    const uint8_t *stop = bytes + length, *at = handout_item_read(bytes, stop, &item);
+    if (!at || item.kind < HANDOUT_KIND_LIST || !handout_item_read(key, key + key_length, &wanted)) return NULL;
+    int keyed = item.kind == HANDOUT_KIND_MAP;
+    if (!keyed && (wanted.kind != HANDOUT_KIND_INTEGER || wanted.as.integer < 1 || wanted.as.integer > item.count)) return NULL;
+    for (uint32_t i = 0; i < item.count; i++) {
+        size_t size = keyed ? handout_value_size(at, (size_t)(stop - at)) : 0;
+        int same = keyed ? size == key_length && memcmp(at, key, size) == 0 : i + 1 == wanted.as.integer;
+        at += size;
+        size = handout_value_size(at, (size_t)(stop - at));
+        if (size == 0) return NULL;
+        *end = at + size;
+        if (same) return at;
+        at += size;
+    }
+    return NULL;
+}
+
 const uint8_t *handout_value_string(const uint8_t *bytes, size_t length, size_t *size) {
     handout_item item;
     if (!handout_item_read(bytes, bytes + length, &item) || item.kind != HANDOUT_KIND_STRING) return NULL;

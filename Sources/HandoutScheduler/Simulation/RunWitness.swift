@@ -3,7 +3,7 @@ import HandoutCore
 /// Watches a run from outside and knows nothing of the core's state: what it says broke a rule, broke it.
 struct RunWitness {
     private enum State: UInt8 {
-        case waiting, running, done, ended
+        case waiting, running, done, ended, absent
     }
 
     /// What appended a row: the declared row, and its number there.
@@ -58,7 +58,7 @@ struct RunWitness {
                 count: elements ?? self.elements[task.index] ?? 0,
                 arity: Int(graph.options(of: task).arity))
             if shape?.innerCount != count { report("\(task) has \(count) inner rows") }
-        } else if elements[task.index] != count {
+        } else if (mapUnder(task.index).flatMap { appendedOf[$0] }.map { appended[$0].count } ?? elements[task.index]) != count {
             report("\(task) has \(count) instances")
         }
         appendedOf[task.index] = appended.count
@@ -82,9 +82,16 @@ struct RunWitness {
         runningRows.insert(task.index)
     }
 
-    /// The attempt ended without a result, or came back, and the task may start again.
-    mutating func stopped(_ task: TaskID) {
+    /// The row has no value, and those that need it may run all the same.
+    mutating func missing(_ task: TaskID) {
         guard isOn else { return }
+        if states[task.index] == .running { report("\(task) is missing and runs") }
+        states[task.index] = .absent
+    }
+
+    /// The attempt ended without a result, or came back, and the task may start again.
+    mutating func stopped(_ task: TaskID, again: Bool = false) {
+        guard isOn, !again || states[task.index] == .running else { return }
         if states[task.index] != .running { report("\(task) stopped and did not run") }
         states[task.index] = .waiting
         runningRows.remove(task.index)
@@ -147,10 +154,10 @@ struct RunWitness {
     }
 
     private func isDone(_ row: Int) -> Bool {
-        guard row < graph.count, isMap(row) else { return states[row] == .done }
+        guard row < graph.count, isMap(row), states[row] != .absent else { return states[row] == .done || states[row] == .absent }
         guard let index = appendedOf[row] else { return false }
         let block = appended[index]
-        return states[block.first..<block.first + block.count].allSatisfy { $0 == .done }
+        return states[block.first..<block.first + block.count].allSatisfy { $0 == .done || $0 == .absent }
     }
 
     private func isReleased(_ row: Int) -> Bool {
@@ -164,7 +171,7 @@ struct RunWitness {
         var isData = true
         for word in graph.references(of: TaskID(row)) {
             let reference = Reference(word: word)
-            if reference.operation == .after { isData = false }
+            if reference.operation == .after || reference.operation == .when || reference.operation == .unless { isData = false }
             if isData == data && (reference.isTask || reference.isOver && over) { inputs.append(reference.payload) }
         }
         return inputs
@@ -174,7 +181,10 @@ struct RunWitness {
     private func dataInputs(_ row: Int) -> [Int] {
         let declared = owner(row) ?? row
         guard graph.kinds[declared] == TaskKind.reduce.rawValue else {
-            return declaredInputs(declared, data: true, over: true)
+            guard row >= graph.count, let over = mapUnder(declared), let from = appendedOf[over], let to = appendedOf[declared]
+            else { return declaredInputs(declared, data: true, over: true) }
+            // Element by element.
+            return [appended[from].first + row - appended[to].first] + declaredInputs(declared, data: true, over: false)
         }
         guard let index = appendedOf[declared], let shape = appended[index].shape else { return [] }
         let block = appended[index]

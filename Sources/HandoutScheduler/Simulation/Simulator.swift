@@ -101,7 +101,7 @@ package struct Simulator: ~Copyable {
         guard random.chance(options.failureRate) else {
             return .finished(
                 entry.task, attempt: entry.attempt, slot: number, holdsMemory: random.chance(0.8),
-                nanoseconds: UInt64(random.below(options.longestTask)), bytes: UInt64(random.below(4096)))
+                isFalsy: random.chance(0.3), nanoseconds: UInt64(random.below(options.longestTask)), bytes: UInt64(random.below(4096)))
         }
         let kinds: [Ended] = [.error, .error, .error, .timeout, .crash, .crash, .result, .memory]
         let failure = Failure(
@@ -144,10 +144,10 @@ package struct Simulator: ~Copyable {
     private mutating func deliver(_ report: SchedulerEvent) {
         inputs += 1
         switch report {
-        case .finished(let task, let attempt, let slot, let holdsMemory, let nanoseconds, let bytes):
+        case .finished(let task, let attempt, let slot, let holdsMemory, let isFalsy, let nanoseconds, let bytes):
             let accepted = core.finished(
-                task, attempt: attempt, slot: Int(slot), holdsMemory: holdsMemory, nanoseconds: nanoseconds,
-                bytes: bytes, now: now, into: &output)
+                task, attempt: attempt, slot: Int(slot), holdsMemory: holdsMemory, isFalsy: isFalsy,
+                nanoseconds: nanoseconds, bytes: bytes, now: now, into: &output)
             if accepted || options.fault == .acceptDuplicate { witness.done(task, holdsMemory: holdsMemory) }
             if options.fault == .releaseEarly && accepted && holdsMemory && !faultIsPlanted {
                 faultIsPlanted = true
@@ -212,6 +212,8 @@ package struct Simulator: ~Copyable {
             case .release(let first, let count): witness.released(first: first, count: count)
             case .retry: break
             case .giveUp(let task, _, _): witness.gaveUp(task)
+            case .missing(let task, _): witness.missing(task)
+            case .recover(let task, _): witness.stopped(task, again: true)
             case .stopRunning: stopAll()
             case .finish: finishes += 1
             }
