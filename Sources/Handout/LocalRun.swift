@@ -26,6 +26,8 @@ package struct LocalRunOptions: Sendable {
     package var progress: @Sendable (_ task: String, _ fraction: Double, _ text: String) -> Void = { _, _, _ in }
     /// Receives the run's events as JSON lines, some at a time, on the thread that calls `run`. Nil: none are recorded.
     package var eventLines: (@Sendable ([UInt8]) -> Void)?
+    /// Calls a function of the embedding program for the named task; nil: there are none.
+    package var call: HostCall?
 
     package init() {}
 }
@@ -97,7 +99,7 @@ package final class LocalRun: Sendable {
                 progress(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), fraction, text)
                 events?.progressed(TaskID(rawValue: task), fraction, text, time: clock.now)
             },
-            nameOfTask: { tables.name(of: TaskID(rawValue: $0)) })
+            nameOfTask: { tables.name(of: TaskID(rawValue: $0)) }, call: options.call)
         let program = ProgramStorage(
             plan: plan, parameters: parameters, directory: options.directory, run: id, worker: "local",
             memory: options.taskMemory, planTime: options.planTime, verify: options.verify)

@@ -1,6 +1,22 @@
 package import CLuaShim
 import HandoutCore
 
+/// What came of a task's call of a function of the embedding program.
+package enum HostReply: Sendable {
+    /// One encoded value.
+    case value([UInt8])
+    /// The function's own error.
+    case threw(String)
+    /// There is no such function, or the run does not allow it.
+    case refused(String)
+}
+
+/// Calls a function of the embedding program; `arguments` are encoded values one after the other. On the task's thread,
+/// which it may block.
+package typealias HostCall = @Sendable (
+    _ task: UInt32, _ name: String, _ arguments: UnsafeBufferPointer<UInt8>
+) -> HostReply
+
 /// What a state may ask of Swift while Lua runs: sources of modules, names of tasks, and where logs go.
 ///
 /// The callbacks hand plain bytes over and return before anything is raised.
@@ -10,6 +26,7 @@ package final class PlanHost: @unchecked Sendable {
     private let onLog: @Sendable (_ task: UInt32, _ level: Int, _ text: UnsafeBufferPointer<UInt8>) -> Void
     private let onProgress: @Sendable (_ task: UInt32, _ fraction: Double, _ text: String) -> Void
     private let nameOfTask: @Sendable (_ task: UInt32) -> [UInt8]
+    private let onCall: HostCall?
     private let table = UnsafeMutablePointer<handout_host>.allocate(capacity: 1)
 
     /// What C code is given; valid while the host lives.
@@ -19,12 +36,13 @@ package final class PlanHost: @unchecked Sendable {
         sources: ProgramSources,
         log: @escaping @Sendable (_ task: UInt32, _ level: Int, _ text: UnsafeBufferPointer<UInt8>) -> Void,
         progress: @escaping @Sendable (_ task: UInt32, _ fraction: Double, _ text: String) -> Void = { _, _, _ in },
-        nameOfTask: @escaping @Sendable (_ task: UInt32) -> [UInt8] = { _ in [] }
+        nameOfTask: @escaping @Sendable (_ task: UInt32) -> [UInt8] = { _ in [] }, call: HostCall? = nil
     ) {
         self.sources = sources
         onLog = log
         onProgress = progress
         self.nameOfTask = nameOfTask
+        onCall = call
         table.initialize(
             to: handout_host(
                 context: Unmanaged.passUnretained(self).toOpaque(),
@@ -49,13 +67,40 @@ package final class PlanHost: @unchecked Sendable {
                         for position in 0..<min(size, name.count) { text[position] = CChar(bitPattern: name[position]) }
                     }
                     return name.count
-                }))
+                },
+                call: call == nil
+                    ? nil
+                    : { context, task, name, length, arguments, size, result, error, errorSize in
+                        guard let host = PlanHost.from(context) else { return Int32(HANDOUT_CALL_REFUSED.rawValue) }
+                        return host.call(
+                            task, String(decoding: bytes(name, length), as: UTF8.self),
+                            UnsafeBufferPointer(start: arguments, count: size), result, error, errorSize)
+                    }))
     }
 
     deinit { table.deallocate() }
 
     private static func from(_ context: UnsafeMutableRawPointer?) -> PlanHost? {
         context.map { Unmanaged<PlanHost>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    private func call(
+        _ task: UInt32, _ name: String, _ arguments: UnsafeBufferPointer<UInt8>,
+        _ result: UnsafeMutablePointer<handout_buffer>?, _ errorText: UnsafeMutablePointer<CChar>?, _ errorSize: Int
+    ) -> Int32 {
+        guard let onCall, let result else { return Int32(HANDOUT_CALL_REFUSED.rawValue) }
+        switch onCall(task, name, arguments) {
+        case .value(let bytes):
+            if handout_buffer_append(result, bytes, bytes.count) == 0 { return Int32(HANDOUT_CALL_DONE.rawValue) }
+            write("the result of \(bytes.count) bytes is more than the task's memory", to: errorText, size: errorSize)
+            return Int32(HANDOUT_CALL_THREW.rawValue)
+        case .threw(let message):
+            write(message, to: errorText, size: errorSize)
+            return Int32(HANDOUT_CALL_THREW.rawValue)
+        case .refused(let message):
+            write(message, to: errorText, size: errorSize)
+            return Int32(HANDOUT_CALL_REFUSED.rawValue)
+        }
     }
 
     private func module(

@@ -40,7 +40,19 @@ typedef struct handout_host {
                   const char **chunk_name, uint32_t *source_index, char *error, size_t error_size);
     /* Writes the full name of a task to `text`, as much as fits, without a NUL; returns its whole length. */
     size_t (*task_name)(void *context, uint32_t task, char *text, size_t size);
+    /* Calls the embedding program's function `name` for a task; NULL: there are none. `arguments`: encoded values, one
+     * after the other. Appends one encoded value to `result` and returns HANDOUT_CALL_DONE; otherwise `error` (capacity
+     * `error_size`) says why not. May block: it runs on the task's own thread. */
+    int (*call)(void *context, uint32_t task, const char *name, size_t length, const uint8_t *arguments, size_t size,
+                handout_buffer *result, char *error, size_t error_size);
 } handout_host;
+
+/* What `call` of a handout_host returns. */
+enum handout_call_status {
+    HANDOUT_CALL_DONE = 0,
+    HANDOUT_CALL_THREW,   /* `error` is the function's own */
+    HANDOUT_CALL_REFUSED, /* there is no such function, or the run does not allow it: not tried again */
+};
 
 /* ---- Threads, deadlines and leases (limits.c) ---- */
 
@@ -94,6 +106,7 @@ typedef struct handout_slot {
     _Atomic uint64_t generation; /* raised when an attempt with a deadline starts and ends */
     _Atomic uint64_t request;    /* generation << 8 | enum handout_ended: what the watchdog asks for */
     _Atomic int cancel;          /* stop whatever runs, now and later, until cleared */
+    _Atomic int away;            /* in a function of the embedding program: neither signalled nor stuck */
     _Atomic int stuck;           /* the deadline passed a grace time ago and the thread is in C code */
     _Atomic uint64_t started;    /* CLOCK_MONOTONIC ns at which the running attempt began, 0: none runs */
     int cpu_clock;               /* the deadline is CPU time of the thread (planning) */

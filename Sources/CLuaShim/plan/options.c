@@ -205,7 +205,8 @@ static void read_worker(lua_State *L, handout_recorder *recorder, const char *wh
         handout_refuse(L, recorder, "resources", "%s: option 'worker': no worker '%s' is known or declared; there is 'local'", who, shown);
 }
 
-static void read_grant(lua_State *L, handout_recorder *recorder, const char *who) {
+static void read_grant(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
+    int good = 1;
     static const char *const names[] = {"exec", "read", "write", "env", "host", NULL};
     if (lua_type(L, -1) != LUA_TTABLE) {
         refuse_value(L, recorder, who, "grant", "a table such as { read = { \"data\" } }");
@@ -214,13 +215,17 @@ static void read_grant(lua_State *L, handout_recorder *recorder, const char *who
     int table = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        if (strcmp(key, "read") == 0) {
+        if (strcmp(key, "read") == 0 || strcmp(key, "host") == 0) {
             int list = lua_type(L, -1) == LUA_TTABLE;
             for (lua_Integer i = 1; list && i <= (lua_Integer)lua_rawlen(L, -1); i++, lua_pop(L, 1))
                 if (lua_rawgeti(L, -1, i) != LUA_TSTRING) list = 0;
-            if (!list) refuse_value(L, recorder, who, "grant.read", "a list of paths");
+            if (list) continue;
+            if (key[0] == 'r') refuse_value(L, recorder, who, "grant.read", "a list of paths");
+            else refuse_value(L, recorder, who, "grant.host", "a list of names of functions");
+            good = 0;
             continue;
         }
+        good = 0;
         int known = 0;
         for (int i = 0; names[i]; i++) known |= strcmp(key, names[i]) == 0;
         const char *near = handout_nearest(key, strlen(key), names);
@@ -230,6 +235,11 @@ static void read_grant(lua_State *L, handout_recorder *recorder, const char *who
         else if (near) handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s (did you mean '%s'?)", who, shown, near);
         else handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s", who, shown);
     }
+    if (!good) return;
+    handout_codec *codec = &recorder->state->codec;
+    codec->out.length = 0;
+    handout_encode(L, codec, table, "grant", "cannot be granted");
+    set->grant = handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length);
 }
 
 static void read_flag(lua_State *L, handout_recorder *recorder, const char *who, const char *name, handout_option_set *set,
@@ -313,7 +323,7 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         return;
     case 'g':
         if (name[1] == 'p') read_gpu(L, recorder, who);
-        else read_grant(L, recorder, who);
+        else read_grant(L, recorder, who, set);
         return;
     }
 }

@@ -145,6 +145,17 @@ void handout_poll(handout_state *state) {
     if (reason != 0) state->stop = reason;
 }
 
+void handout_go_away(handout_state *state) {
+    if (state->slot != NULL) atomic_store(&state->slot->away, 1);
+}
+
+void handout_come_back(handout_state *state) {
+    if (state->slot == NULL) return;
+    atomic_store(&state->slot->away, 0);
+    handout_poll(state);
+    handout_check(state);
+}
+
 void handout_enter(handout_state *state) {
     state->entered = 1;
     state->running = state->L;
@@ -226,6 +237,10 @@ static void look_at(watched *each, uint64_t now) {
         each->asked_at = now;
     }
     atomic_store_explicit(&each->slot->request, generation << 8 | (uint64_t)reason, memory_order_release);
+    if (atomic_load(&each->slot->away)) { /* its system calls are not ours to interrupt; it looks when it comes back */
+        each->asked_at = now;
+        return;
+    }
     if (used_signal() != 0) pthread_kill(each->slot->thread, used_signal());
     if (now - each->asked_at > atomic_load(&watchdog.grace)) atomic_store(&each->slot->stuck, 1);
 }

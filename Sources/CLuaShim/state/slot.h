@@ -77,6 +77,11 @@ void handout_exit(handout_state *state);
 void handout_deadline_begin(handout_slot *slot, handout_state *state, uint64_t ns_from_now);
 void handout_deadline_end(handout_slot *slot);
 
+/* Around a function of the embedding program, which may block: meanwhile the thread is not signalled, and not called stuck.
+ * handout_come_back leaves when a deadline passed or a cancel came. */
+void handout_go_away(handout_state *state);
+void handout_come_back(handout_state *state);
+
 /* Sets the hook that `L` has while nothing was asked for: the standing hook in sanitizer builds, otherwise
  * none. */
 void handout_reset_hook(lua_State *L);

@@ -159,6 +159,12 @@ static handout_raised *push_raised(lua_State *L) {
     return raised;
 }
 
+int handout_raise_final(lua_State *L) {
+    lua_insert(L, 1);
+    push_raised(L)->never_retry = 1;
+    return lua_error(L);
+}
+
 static int call_fail(lua_State *L) {
     inside(L, "handout.fail");
     luaL_checkstring(L, 1);
@@ -247,4 +253,6 @@ void handout_add_task_calls(lua_State *L) {
     lua_pop(L, 1);
     handout_add_fs(L);
     name_field(L, "fs");
+    handout_add_host(L);
+    name_field(L, "host");
 }
