@@ -1,3 +1,5 @@
+import HandoutCore
+
 import Glibc
 
 /// The pure-Lua edition, run as a child on many scripts at once.

@@ -1,3 +1,5 @@
+import HandoutCore
+
 import Testing
 
 /// Bugs planted into a copy of the pure edition: the random scripts must tell it from the right one.

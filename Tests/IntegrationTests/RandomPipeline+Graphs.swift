@@ -1,3 +1,5 @@
+import HandoutCore
+
 /// Inputs, graphs inside graphs, and maps over graphs.
 extension RandomPipeline {
     /// What a graph that is being declared makes use of.

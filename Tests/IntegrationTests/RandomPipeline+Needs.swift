@@ -1,3 +1,5 @@
+import HandoutCore
+
 /// What tasks need, come after and depend on.
 extension RandomPipeline {
     /// A handle, a part of one, or a table of these, as text.

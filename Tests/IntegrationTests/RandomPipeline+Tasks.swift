@@ -1,3 +1,5 @@
+import HandoutCore
+
 /// Tasks, conditions, maps and reduces.
 extension RandomPipeline {
     /// What a map or reduce runs over.
