@@ -6,7 +6,7 @@ import HandoutWorker
 package import LuaRuntime
 
 /// How a run is to be made.
-package struct RunOptions: Sendable {
+package struct LocalRunOptions: Sendable {
     /// Threads; at least 1.
     package var slots = 1
     /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
@@ -65,7 +65,7 @@ package final class LocalRun: Sendable {
     /// Names the run in logs and reports.
     package let id: String
     private let plan: Plan
-    private let options: RunOptions
+    private let options: LocalRunOptions
     private let tables: RunTables
     private let coordinator: RunCoordinator
     private let pool: ThreadPool
@@ -74,7 +74,7 @@ package final class LocalRun: Sendable {
     private let events: EventLines?
 
     /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
-    package init(plan: Plan, parameters: [GivenParameter], options: RunOptions) throws(PlanRefusal) {
+    package init(plan: Plan, parameters: [GivenParameter], options: LocalRunOptions) throws(PlanRefusal) {
         self.plan = plan
         self.options = options
         id = RunName.make()

@@ -23,8 +23,9 @@ struct OutputSelection {
         let bytes = Array(target.utf8)
         let graph = plan.graph
         if let output = outputs.first(where: { Array($0.name.utf8) == bytes }) { return output.task }
-        for row in 0..<graph.count where graph.nameBuffer(TaskID(row)).elementsEqual(bytes) { return TaskID(row) }
-        let names = outputs.map(\.name) + (0..<min(graph.count, 10_000)).map { graph.name(TaskID($0)) }
+        let rows = (0..<graph.ownCount).lazy.filter { !graph.kind(TaskID($0)).isHidden }
+        for row in rows where graph.nameBuffer(TaskID(row)).elementsEqual(bytes) { return TaskID(row) }
+        let names = outputs.map(\.name) + rows.prefix(10_000).map { graph.name(TaskID($0)) }
         let hint = NearestName.find(target, among: names).map { " (did you mean '\($0)'?)" } ?? ""
         throw PlanRefusal(
             problems: [

@@ -18,7 +18,7 @@ struct BenchmarkStateCommand: ParsableCommand {
 
     func run() throws {
         let (plan, parameters) = try options.plan(cores: ScriptOptions.cores, json: false)
-        var runOptions = RunOptions()
+        var runOptions = LocalRunOptions()
         runOptions.rerunsScript = rerun
         let run: LocalRun
         do { run = try LocalRun(plan: plan, parameters: parameters, options: runOptions) } catch {

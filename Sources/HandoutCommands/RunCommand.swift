@@ -61,7 +61,7 @@ struct RunCommand: ParsableCommand {
         let slots = threads ?? ScriptOptions.cores
         let directory = try options.directory()
         let (plan, parameters) = try options.plan(cores: slots, json: json)
-        var runOptions = RunOptions()
+        var runOptions = LocalRunOptions()
         runOptions.slots = slots
         runOptions.targets = targets
         runOptions.keepGoing = keepGoing

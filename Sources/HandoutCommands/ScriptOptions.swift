@@ -19,6 +19,11 @@ struct ScriptOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Parameters as one JSON object; -p wins.", valueName: "file"), completion: .file())
     var params: String?
 
+    @Option(
+        name: .customLong("input"),
+        help: ArgumentHelp("The value of an input of the graph.", valueName: "name=json"))
+    var inputs: [String] = []
+
     @Option(help: "Seed of math.random and of the spread of pauses.")
     var seed: UInt64 = 0
 
@@ -81,6 +86,25 @@ struct ScriptOptions: ParsableArguments {
         return members.map { GivenParameter(name: $0.name, value: .value($0.value)) }
     }
 
+    /// The values of `--input`; the last of a name counts.
+    func givenInputs() throws(CommandFailure) -> [GivenParameter] {
+        var given: [GivenParameter] = []
+        for text in inputs {
+            guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+                throw CommandFailure(.usage, "--input: expected name=JSON, got '\(TextEscape.shown(text))'")
+            }
+            let name = String(text[..<equals])
+            do {
+                let value = try EncodedValue(json: Array(text[text.index(after: equals)...].utf8))
+                given.removeAll { $0.name == name }
+                given.append(GivenParameter(name: name, value: .value(value)))
+            } catch {
+                throw CommandFailure(.usage, "--input \(TextEscape.shown(name)): \(error.message)")
+            }
+        }
+        return given
+    }
+
     private func read(_ path: String, for option: String) throws(CommandFailure) -> [UInt8] {
         do { return try FileReading.bytes(of: path, limit: 64 << 20) } catch {
             throw CommandFailure(
@@ -92,6 +116,7 @@ struct ScriptOptions: ParsableArguments {
     /// standard output.
     func plan(cores: Int, json: Bool) throws(CommandFailure) -> (plan: Plan, parameters: [GivenParameter]) {
         let parameters = try given()
+        let inputs = try givenInputs()
         let program: ProgramSources
         do { program = try ProgramSources(path: script) } catch {
             let status: ExitStatus = error.code == .unreadable || error.code == .notFound ? .environment : .usage
@@ -110,7 +135,7 @@ struct ScriptOptions: ParsableArguments {
                 Terminal.standard.line("plan: " + TextEscape.shown(String(line)))
             }
         }
-        do { return (try planner.plan(program, parameters: parameters), parameters) } catch {
+        do { return (try planner.plan(program, parameters: parameters, inputs: inputs), parameters) } catch {
             throw refused(error, json: json)
         }
     }

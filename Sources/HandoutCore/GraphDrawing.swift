@@ -63,23 +63,37 @@ package struct GraphDrawing {
         for word in graph.references(of: task) {
             let reference = Reference(word: word)
             switch reference.operation {
-            case .after:
+            case .after, .when, .unless, .near:
                 isAfter = true
             case .over where reference.payload < graph.count:
-                over = TaskID(reference.payload)
-            case .task where reference.payload < graph.count && noted[reference.payload] != mark:
-                noted[reference.payload] = mark
-                if isAfter { after.append(TaskID(reference.payload)) } else { needs.append(TaskID(reference.payload)) }
+                over = TaskID(shown(reference.payload))
+            case .task where reference.payload < graph.count, .own where reference.payload < graph.count:
+                let input = shown(reference.payload)
+                guard noted[input] != mark else { break }
+                noted[input] = mark
+                if isAfter { after.append(TaskID(input)) } else { needs.append(TaskID(input)) }
             default:
                 break
             }
         }
     }
 
+    /// The row itself, or what a hidden row is an element of.
+    private func shown(_ row: Int) -> Int {
+        var row = row
+        while isHidden(row), let base = graph.references(of: TaskID(row)).last { row = Reference(word: base).payload }
+        return row
+    }
+
+    private func isHidden(_ row: Int) -> Bool { kind(TaskID(row)).isHidden }
+
+    /// The rows that are drawn: not those of graphs that maps instantiate.
+    private var drawn: [Int] { (0..<graph.ownCount).filter { !isHidden($0) } }
+
     private mutating func eachEdge(
         _ body: (inout GraphDrawing, _ from: TaskID, _ to: TaskID, _ edge: Edge) -> Void
     ) {
-        for index in 0..<graph.count {
+        for index in drawn {
             let task = TaskID(index)
             read(task)
             if let over { body(&self, over, task, .over) }
@@ -96,7 +110,7 @@ package struct GraphDrawing {
         append("digraph ")
         appendDot(Array(graph.name.utf8), suffix: "")
         append(" {\n  rankdir=LR;\n  node [shape=box];\n")
-        for index in 0..<graph.count {
+        for index in drawn {
             let task = TaskID(index), kind = kind(task)
             append("  ")
             appendDot(graph.nameBuffer(task), suffix: "")
@@ -147,7 +161,7 @@ package struct GraphDrawing {
 
     private mutating func mermaid() {
         append("flowchart LR\n")
-        for index in 0..<graph.count {
+        for index in drawn {
             let task = TaskID(index), kind = kind(task)
             append("  n")
             append(number: index)

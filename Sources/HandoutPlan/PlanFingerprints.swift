@@ -24,7 +24,9 @@ package struct PlanFingerprints {
 
     /// The fingerprint of a declared task's function.
     package mutating func fingerprint(of task: TaskID) -> Fingerprint {
-        functions.fingerprint(
+        // Inputs and maps over graphs have no function.
+        guard plan.functions.classes[task.index] != UInt32.max else { return Fingerprint(hashing: [UInt8]()) }
+        return functions.fingerprint(
             class: Int(plan.functions.classes[task.index]), captures: plan.functions.captures(of: task))
     }
 }

@@ -47,16 +47,17 @@ package struct Planner: Sendable {
         self.print = print
     }
 
-    /// Plans a program. Runs on a thread of its own, so that its deadline holds whatever the caller's signal mask is.
+    /// Plans a program; `inputs` are values of its graph's inputs. Runs on a thread of its own, so that its deadline holds whatever the caller's signal mask is.
     ///
     /// - Throws: `PlanRefusal` with every problem found.
     package func plan(
-        _ program: ProgramSources, parameters: [GivenParameter] = []
+        _ program: ProgramSources, parameters: [GivenParameter] = [], inputs: [GivenParameter] = []
     ) throws(PlanRefusal) -> Plan {
         guard let slot = LeaseSlot() else {
             throw PlanRefusal(problems: [PlanProblem(code: "memory", message: "not enough memory to plan")])
         }
         let given = ParameterStorage(parameters)
+        let givenInputs = ParameterStorage(inputs)
         let host = PlanHost(sources: program, log: printer())
         let result = PlanResult()
         let thread: NativeThread
@@ -70,6 +71,8 @@ package struct Planner: Sendable {
                 config.host = host.native
                 config.parameters = given.base
                 config.parameter_count = given.count
+                config.inputs = UnsafePointer(givenInputs.base)
+                config.input_count = givenInputs.count
                 config.seed = seed
                 config.memory = limits.memory
                 config.slot = slot.pointer

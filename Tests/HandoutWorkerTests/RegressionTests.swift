@@ -24,7 +24,7 @@ import Testing
 
         /// The outputs, `name=JSON`, and the messages of failures; on one slot, so that tasks run in order of priority.
         func run(rerunsScript: Bool) throws -> [String] {
-            var options = RunOptions()
+            var options = LocalRunOptions()
             options.slots = 1
             options.keepGoing = true
             options.rerunsScript = rerunsScript

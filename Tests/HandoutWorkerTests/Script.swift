@@ -34,7 +34,7 @@ struct Script {
     }
 
     func run(slots: Int, _ plan: Plan? = nil) throws -> Outcome {
-        var options = RunOptions()
+        var options = LocalRunOptions()
         options.slots = slots
         options.keepGoing = true
         let run = try LocalRun(plan: plan ?? self.plan(), parameters: [], options: options)

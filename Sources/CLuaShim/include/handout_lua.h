@@ -286,6 +286,8 @@ typedef struct handout_plan_config {
     const handout_host *host;
     handout_parameter *parameters;
     size_t parameter_count;
+    const handout_parameter *inputs; /* of the returned graph: encoded values */
+    size_t input_count;
     uint64_t seed;
     uint64_t memory;         /* bytes */
     handout_slot *slot;      /* the deadline holds for the thread that runs this; may be NULL */

@@ -7,8 +7,7 @@
 
 enum { MAX_TASKS = 1 << 28 };
 
-/* The graph a method is called on, at stack index 1. */
-static handout_graph_object *self(lua_State *L, const char *method) {
+handout_graph_object *handout_graph_self(lua_State *L, const char *method) {
     handout_graph_object *graph = handout_to_graph(L, 1);
     if (!graph) {
         char what[100];
@@ -16,6 +15,10 @@ static handout_graph_object *self(lua_State *L, const char *method) {
         luaL_error(L, "%s: expected a graph before the colon (g:%s), got %s", method, method, what);
     }
     if (handout_of(L)->task && !handout_of(L)->planning) luaL_error(L, "g:%s is only there while planning, not in a task", method);
+    const handout_graph_record *record = handout_graph_at(handout_recorder_of(L), graph->index);
+    if (record->sealed)
+        luaL_error(L, "graph '%s' was included at line %d: nothing can be added to it any more", record->name,
+                   (int)(record->sealed & 0xFFFFFF));
     return graph;
 }
 
@@ -76,12 +79,11 @@ void handout_drop_unfinished(handout_graph_record *graph) {
         if (columns[i]->count > row) columns[i]->count = row;
 }
 
-static void current_line(lua_State *L, handout_recorder *recorder, uint32_t *line) {
+uint32_t handout_current_line(lua_State *L, handout_recorder *recorder) {
     lua_Debug ar;
-    *line = 0;
-    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) return;
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) return 0;
     uint32_t source = handout_source_index(recorder, ar.source);
-    *line = ((uint32_t)ar.currentline & 0xFFFFFF) | (source > 255 ? 255 : source) << 24;
+    return ((uint32_t)ar.currentline & 0xFFFFFF) | (source > 255 ? 255 : source) << 24;
 }
 
 #define PUSH(L, vector, type, value)                    \
@@ -100,21 +102,21 @@ static void name_it(char *who, const char *what, const char *id, size_t length) 
     memcpy(who + n + 2 + length, "'", 2);
 }
 
-/* Checks the id at stack index 2 and writes how messages name the task to `who`. Returns 0 when it was refused; else
+/* Checks the id at stack `index` and writes how messages name the task to `who`. Returns 0 when it was refused; else
  * `*slot` and `*entry` are what the table of ids gets when the row is there. */
-static int check_id(lua_State *L, handout_recorder *recorder, handout_graph_record *graph, const char *what, char *who,
-                    size_t size, uint32_t *slot, uint64_t *entry) {
+int handout_check_new_id(lua_State *L, handout_recorder *recorder, handout_graph_record *graph, int index, const char *what,
+                         char *who, size_t size, uint32_t *slot, uint64_t *entry) {
     char shown[260];
-    if (lua_type(L, 2) != LUA_TSTRING) {
-        handout_describe(L, 2, shown, sizeof shown);
+    if (lua_type(L, index) != LUA_TSTRING) {
+        handout_describe(L, index, shown, sizeof shown);
         snprintf(who, size, "%s", what);
         handout_refuse(L, recorder, "id", "%s: the id is a string, got %s", what, shown);
         return 0;
     }
     size_t length;
-    const char *id = lua_tolstring(L, 2, &length), *wrong = handout_check_id(id, length);
+    const char *id = lua_tolstring(L, index, &length), *wrong = handout_check_id(id, length);
     if (wrong) {
-        handout_describe(L, 2, shown, sizeof shown);
+        handout_describe(L, index, shown, sizeof shown);
         snprintf(who, size, "%s %s", what, shown);
         handout_refuse(L, recorder, "id", "%s %s: not an id: %s", what, shown, wrong);
         return 0;
@@ -148,10 +150,82 @@ static int declare_in_template_mode(lua_State *L, handout_recorder *recorder, ui
     return 1;
 }
 
+void handout_begin_row(lua_State *L, handout_recorder *recorder, uint32_t graph_index, const char *id, size_t length,
+                       uint32_t kind, uint32_t options, uint32_t line) {
+    handout_graph_record *graph = handout_graph_at(recorder, graph_index);
+    PUSH(L, graph->name_offsets, uint32_t, (uint32_t)graph->names.count);
+    char *name = handout_vector_add_many(&graph->names, length);
+    handout_need_memory(L, name);
+    memcpy(name, id, length);
+    PUSH(L, graph->kinds, uint8_t, (uint8_t)kind);
+    PUSH(L, graph->options, uint32_t, options);
+    PUSH(L, graph->lines, uint32_t, line);
+    PUSH(L, graph->reference_offsets, uint32_t, (uint32_t)graph->references.count);
+    PUSH(L, graph->capture_offsets, uint32_t, (uint32_t)graph->captures.count);
+}
+
+uint32_t handout_end_row(handout_recorder *recorder, uint32_t graph_index, uint32_t class) {
+    handout_graph_record *graph = handout_graph_at(recorder, graph_index);
+    uint32_t *to = handout_vector_add(&graph->classes);
+    if (!to) handout_leave(recorder->state, HANDOUT_MEMORY, "no memory left for the plan");
+    *to = class;
+    return graph->count++;
+}
+
+uint32_t handout_plain_options(lua_State *L, handout_recorder *recorder) {
+    handout_option_set set;
+    memset(&set, 0, sizeof set);
+    set.cpu = 10000;
+    set.arity = 8;
+    set.grant = HANDOUT_NONE;
+    set.backoff_factor = 1;
+    return handout_option_set_index(L, recorder, &set);
+}
+
+/* The function at `index`, which the row runs: what it captures. */
+static void record_own_function(lua_State *L, handout_recorder *recorder, int index, uint32_t graph, uint32_t row, uint32_t *class) {
+    *class = handout_class_of(L, recorder, index);
+    handout_record_captures(L, recorder, *class, index, graph, row);
+}
+
+/* Adds the words of a row, and what it captures; the row was begun. Returns its class. */
+static uint32_t add_words(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_parsed *parsed, uint32_t over,
+                          int function, int subgraph, const char *who) {
+    handout_graph_record *record = handout_graph_at(recorder, graph);
+    uint32_t row = record->count, class = HANDOUT_NONE;
+    if (over != HANDOUT_NONE) handout_add_word(L, record, over);
+    if (subgraph) {
+        handout_add_bindings(L, recorder, graph, subgraph, parsed->needs, who);
+    } else {
+        if (parsed->needs) handout_add_needs(L, recorder, graph, parsed->needs, who);
+        if (parsed->args) handout_add_args(L, recorder, graph, parsed->args, who);
+    }
+    if (parsed->after) handout_add_section(L, recorder, graph, parsed->after, HANDOUT_OP_AFTER, "after", who);
+    if (parsed->when) handout_add_section(L, recorder, graph, parsed->when, HANDOUT_OP_WHEN, "when", who);
+    if (parsed->unless) handout_add_section(L, recorder, graph, parsed->unless, HANDOUT_OP_UNLESS, "unless", who);
+    if (parsed->near) handout_add_section(L, recorder, graph, parsed->near, HANDOUT_OP_NEAR, "near", who);
+    if (function) record_own_function(L, recorder, function, graph, row, &class);
+    int second = parsed->recover ? parsed->recover : parsed->set.flags & HANDOUT_FLAG_INLINE ? function : 0;
+    if (second) {
+        uint32_t entry = handout_record_function(L, recorder, second, graph, row);
+        handout_add_word(L, handout_graph_at(recorder, graph), handout_word(HANDOUT_OP_FUNCTION, entry));
+    }
+    return class;
+}
+
+static void prepare_selections(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_parsed *parsed, uint32_t over,
+                               const char *who) {
+    if (!recorder->ats.count) return;
+    const int indices[] = {parsed->needs, parsed->after, parsed->when, parsed->unless, parsed->near};
+    static const char *const names[] = {"needs", "after", "when", "unless", "near"};
+    for (int i = 0; i < 5; i++)
+        if (indices[i]) handout_prepare_selections(L, recorder, graph, indices[i], over, who, names[i]);
+}
+
 static int declare(lua_State *L, int kind, int call, const char *method) {
     handout_recorder *recorder = handout_recorder_of(L);
-    uint32_t graph_index = self(L, method)->index;
-    if (recorder->tables) return declare_in_template_mode(L, recorder, graph_index);
+    uint32_t graph_index = handout_graph_self(L, method)->index;
+    if (recorder->tables && !recorder->tables->indirect) return declare_in_template_mode(L, recorder, graph_index);
     handout_graph_record *graph = handout_graph_at(recorder, graph_index);
     char who[320];
     int options = 0, function = 3;
@@ -161,11 +235,11 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     handout_count_columns(L, recorder, 64);
     if (graph->count >= MAX_TASKS) return luaL_error(L, "%s: more than 268435456 tasks", method);
     handout_drop_unfinished(graph);
+    recorder->declaring++;
     uint32_t slot = 0;
     uint64_t entry = 0;
-    int named = check_id(L, recorder, graph, method, who, sizeof who, &slot, &entry);
-    uint32_t line;
-    current_line(L, recorder, &line);
+    int named = handout_check_new_id(L, recorder, graph, 2, method, who, sizeof who, &slot, &entry);
+    uint32_t line = handout_current_line(L, recorder);
     if (options && !lua_isnil(L, options) && lua_type(L, options) != LUA_TTABLE) {
         char what[100];
         handout_describe(L, options, what, sizeof what);
@@ -174,64 +248,61 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     } else if (options && lua_isnil(L, options)) {
         options = 0;
     }
+    handout_graph_object *inner = call == HANDOUT_CALL_MAP ? handout_to_graph(L, function) : NULL;
     handout_parsed parsed;
     memcpy(&parsed.set, &graph->defaults, sizeof parsed.set);
-    handout_parse_options(L, recorder, options, call, who, &parsed);
+    handout_parse_options(L, recorder, options, inner ? HANDOUT_CALL_GRAPHS : call, who, &parsed);
     int good = lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function);
-    if (call == HANDOUT_CALL_MAP && handout_to_graph(L, function)) {
-        handout_refuse(L, recorder, "unavailable", "%s: a map over a graph is not available in this version", who);
-    } else if (!good) {
+    if (inner && handout_graph_uses(recorder, inner->index, graph_index)) {
+        handout_refuse(L, recorder, "include", "%s: a graph cannot include itself", who);
+        inner = NULL;
+    } else if (!good && !inner) {
         char what[100];
         handout_describe(L, function, what, sizeof what);
         if (lua_type(L, function) == LUA_TFUNCTION) snprintf(what, sizeof what, "a function made in C");
         handout_refuse(L, recorder, "function", "%s: expected a Lua function as last argument, got %s", who, what);
     }
+    uint32_t over = HANDOUT_NONE;
+    if (kind == HANDOUT_ROW_MAP || kind == HANDOUT_ROW_REDUCE) over = handout_over_word(L, recorder, graph_index, parsed.over, who);
+    prepare_selections(L, recorder, graph_index, &parsed, kind == HANDOUT_ROW_MAP ? over : HANDOUT_NONE, who);
+    graph = handout_graph_at(recorder, graph_index);
     if (!named) { /* nothing to hang it on: give a handle that later calls accept */
         lua_pushlightuserdata(L, handout_handle(graph_index, graph->count ? graph->count - 1 : 0));
         return 1;
     }
+    if (parsed.recover) parsed.set.flags |= HANDOUT_FLAG_RECOVERS;
     uint32_t row = graph->count;
     size_t length;
     const char *id = lua_tolstring(L, 2, &length);
-    PUSH(L, graph->name_offsets, uint32_t, (uint32_t)graph->names.count);
-    char *name = handout_vector_add_many(&graph->names, length);
-    handout_need_memory(L, name);
-    memcpy(name, id, length);
-    PUSH(L, graph->kinds, uint8_t, (uint8_t)kind);
-    PUSH(L, graph->options, uint32_t, handout_option_set_index(L, recorder, &parsed.set));
-    PUSH(L, graph->lines, uint32_t, line);
-    PUSH(L, graph->reference_offsets, uint32_t, (uint32_t)graph->references.count);
-    PUSH(L, graph->capture_offsets, uint32_t, (uint32_t)graph->captures.count);
-    if (call != HANDOUT_CALL_TASK) handout_add_over(L, recorder, graph_index, parsed.over, who);
-    if (parsed.needs) handout_add_needs(L, recorder, graph_index, parsed.needs, who);
-    if (parsed.args) handout_add_args(L, recorder, graph_index, parsed.args, who);
-    if (parsed.after) handout_add_after(L, recorder, graph_index, parsed.after, who);
-    uint32_t class = HANDOUT_NONE;
-    if (good) {
-        class = handout_class_of(L, recorder, function);
-        PUSH(L, graph->classes, uint32_t, class);
-        handout_record_captures(L, recorder, class, function, graph_index, row);
-    } else {
-        PUSH(L, graph->classes, uint32_t, class);
-    }
+    entry = (entry & 0xFFFFFFFF00000000u) | (row + 1); /* hidden rows may have been made since */
+    handout_begin_row(L, recorder, graph_index, id, length, (uint32_t)kind, handout_option_set_index(L, recorder, &parsed.set), line);
+    uint32_t class = add_words(L, recorder, graph_index, &parsed, over, good ? function : 0, inner ? function : 0, who);
+    graph = handout_graph_at(recorder, graph_index);
     if (graph->names.count > UINT32_MAX || graph->references.count > UINT32_MAX || graph->captures.count > UINT32_MAX)
         return luaL_error(L, "%s: the graph is too large: its ids, needs or captured variables are more than 4294967295", who);
     /* Last, so that an error on the way (a full stack) leaves no row, only what handout_drop_unfinished takes away. */
     graph->id_table[slot] = entry;
-    graph->count++;
+    handout_end_row(recorder, graph_index, class);
+    int found = 0;
+    if (recorder->tables && good) found = handout_see_template(L, recorder, function);
+    if (recorder->tables && parsed.recover) found |= handout_see_template(L, recorder, parsed.recover);
+    lua_settop(L, 0);
     lua_pushlightuserdata(L, handout_handle(graph_index, row));
+    if (found && L == handout_of(L)->script && lua_isyieldable(L)) return lua_yield(L, 1);
     return 1;
 }
 
-static int graph_task(lua_State *L) { return declare(L, 0, HANDOUT_CALL_TASK, "task"); }
-static int graph_map(lua_State *L) { return declare(L, 1, HANDOUT_CALL_MAP, "map"); }
-static int graph_reduce(lua_State *L) { return declare(L, 2, HANDOUT_CALL_REDUCE, "reduce"); }
+static int graph_task(lua_State *L) { return declare(L, HANDOUT_ROW_TASK, HANDOUT_CALL_TASK, "task"); }
+static int graph_map(lua_State *L) { return declare(L, HANDOUT_ROW_MAP, HANDOUT_CALL_MAP, "map"); }
+static int graph_reduce(lua_State *L) { return declare(L, HANDOUT_ROW_REDUCE, HANDOUT_CALL_REDUCE, "reduce"); }
+static int graph_when(lua_State *L) { return declare(L, HANDOUT_ROW_WHEN, HANDOUT_CALL_WHEN, "when"); }
 
 static int graph_output(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
-    handout_graph_object *graph = self(L, "output");
-    if (recorder->tables) return 0;
+    handout_graph_object *graph = handout_graph_self(L, "output");
+    if (recorder->tables && !recorder->tables->indirect) return 0;
     handout_graph_record *record = handout_graph_at(recorder, graph->index);
+    recorder->declaring++;
     char shown[260], what[100];
     handout_describe(L, 2, shown, sizeof shown);
     size_t length = 0;
@@ -253,7 +324,12 @@ static int graph_output(lua_State *L) {
                 handout_refuse(L, recorder, "duplicate", "output %s: the name is taken", shown);
                 return 0;
             }
-        handout_plan_output output = {.name_length = (uint32_t)length, .task = handout_handle_row(lua_touserdata(L, 3))};
+        char who[300];
+        snprintf(who, sizeof who, "output %s", shown);
+        uint32_t row = handout_handle_row_of(L, recorder, graph->index, lua_touserdata(L, 3), who, "the handle");
+        if (row == HANDOUT_NONE) return 0;
+        record = handout_graph_at(recorder, graph->index);
+        handout_plan_output output = {.name_length = (uint32_t)length, .task = row};
         /* Names of outputs go to a copy of their own at the end: names of tasks must stay consecutive. */
         char *copy = malloc(length + 1);
         handout_need_memory(L, copy);
@@ -280,11 +356,12 @@ static int handle_index(lua_State *L) {
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (!lua_islightuserdata(L, 1)) return luaL_error(L, "expected a handle");
     void *handle = lua_touserdata(L, 1);
+    while (recorder && handout_is_at(handle)) handle = ((handout_at *)recorder->ats.data)[handout_handle_row(handle)].base;
     uint32_t row = handout_handle_row(handle);
     if (strcmp(key, "id") == 0 && recorder) {
         size_t length;
         const char *name;
-        if (recorder->tables) { /* only the graph that the script returns has its names here */
+        if (recorder->tables && !recorder->tables->indirect) { /* only the graph that the script returns has its names here */
             if (row >= recorder->tables->count) return 0;
             const uint32_t *offsets = recorder->tables->name_offsets;
             lua_pushlstring(L, (const char *)recorder->tables->name_bytes + offsets[row], offsets[row + 1] - offsets[row]);
@@ -299,8 +376,7 @@ static int handle_index(lua_State *L) {
         return 1;
     }
     if (strcmp(key, "at") == 0) {
-        lua_pushliteral(L, "handle:at");
-        lua_pushcclosure(L, handout_refuse_unavailable, 1);
+        lua_pushcfunction(L, handout_handle_at);
         return 1;
     }
     char shown[100];
@@ -309,15 +385,16 @@ static int handle_index(lua_State *L) {
 }
 
 static int graph_tostring(lua_State *L) {
-    handout_graph_object *graph = self(L, "tostring");
+    handout_graph_object *graph = handout_graph_self(L, "tostring");
     lua_pushfstring(L, "graph '%s'", handout_graph_at(handout_recorder_of(L), graph->index)->name);
     return 1;
 }
 
 void handout_open_graphs(lua_State *L) {
     static const luaL_Reg methods[] = {{"task", graph_task}, {"map", graph_map}, {"reduce", graph_reduce},
-                                       {"output", graph_output}, {NULL, NULL}};
-    static const char *const later[] = {"when", "input", "include", "allocator", NULL};
+                                       {"output", graph_output}, {"when", graph_when},
+                                       {"input", handout_graph_input}, {"include", handout_graph_include}, {NULL, NULL}};
+    static const char *const later[] = {"allocator", NULL};
     luaL_newmetatable(L, "handout.graph");
     luaL_newlib(L, methods);
     for (int i = 0; later[i]; i++) {

@@ -61,14 +61,60 @@ static inline const char *handout_row_name(const handout_graph_record *graph, ui
     return graph->names.data + offsets[row];
 }
 
-/* needs.c: add the words of `over`, `needs`, `args` and `after`, in this order, for the row being declared; the value is
- * at stack `index`, 0 or nil: not given. */
-void handout_add_over(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who);
+/* needs.c: add the words of `over`, `needs`, `args`, and of a section (`operation` AFTER, WHEN, UNLESS or NEAR; `name` the
+ * option), in this order, for the row being declared; the value is at stack `index`, 0 or nil: not given. */
+/* The word of `over`, or HANDOUT_NONE when it was refused. */
+uint32_t handout_over_word(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who);
 void handout_add_needs(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who);
 void handout_add_args(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who);
-void handout_add_after(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who);
+void handout_add_section(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, uint32_t operation,
+                         const char *name, const char *who);
+/* One entry of needs, at the top, `path` naming it. */
+void handout_add_entry(lua_State *L, handout_recorder *recorder, uint32_t graph, const char *who, char *path);
+void handout_add_word(lua_State *L, handout_graph_record *graph, uint32_t word);
+/* Counts the entries of the table at the top: -1 keyed by strings, -2 neither, else the length of the list. */
+lua_Integer handout_table_shape(lua_State *L);
+
+/* selections.c: handle:at. Hidden rows are made before the row that refers to them. */
+int handout_handle_at(lua_State *L);
+/* Makes the rows for the handles of `at` in the value at stack `index`; `over`: the word that the map being declared runs
+ * over, HANDOUT_NONE outside of maps. */
+void handout_prepare_selections(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, uint32_t over,
+                                const char *who, const char *name);
+/* The word of a handle: a task, or a selector's own instance. The rows were made. */
+uint32_t handout_handle_word(handout_recorder *recorder, const void *handle);
+/* The row of a handle that is no other in each instance of a map; HANDOUT_NONE of one that is, which was then refused. */
+uint32_t handout_handle_row_of(lua_State *L, handout_recorder *recorder, uint32_t graph, const void *handle, const char *who,
+                               const char *path);
+
+/* subgraphs.c: inputs, included graphs, maps over graphs. */
+int handout_graph_input(lua_State *L);
+int handout_graph_include(lua_State *L);
+/* Adds GRAPH and the bindings of a map over the graph at stack `graph_at`; `needs` at stack index, or 0. */
+void handout_add_bindings(lua_State *L, handout_recorder *recorder, uint32_t graph, int graph_at, int needs, const char *who);
+/* 1 when the graph is, or uses, the other. */
+int handout_graph_uses(handout_recorder *recorder, uint32_t graph, uint32_t other);
+/* Fills templates and the outputs of all graphs, and brings their columns behind those of the returned one. */
+void handout_fill_graphs(handout_plan *plan, handout_recorder *recorder);
+/* Gives the returned graph its default outputs where they are not simply the rows that nothing refers to. */
+void handout_finish_outputs(lua_State *L, handout_recorder *recorder);
+/* Binds the inputs that were given; refuses those that have no value. Protected context. */
+void handout_bind_inputs(lua_State *L, handout_recorder *recorder);
 
 /* graph.c */
+/* Begins a row: its name, kind, options, line, and where its words begin. The row counts when handout_end_row was called. */
+void handout_begin_row(lua_State *L, handout_recorder *recorder, uint32_t graph, const char *name, size_t length, uint32_t kind,
+                       uint32_t options, uint32_t line);
+uint32_t handout_end_row(handout_recorder *recorder, uint32_t graph, uint32_t class);
+/* Line and source of the script's own code that runs. */
+uint32_t handout_current_line(lua_State *L, handout_recorder *recorder);
+/* The options of rows that have none of their own. */
+uint32_t handout_plain_options(lua_State *L, handout_recorder *recorder);
+/* The graph a method is called on, at stack index 1, which was not used by another yet. */
+handout_graph_object *handout_graph_self(lua_State *L, const char *method);
+/* Checks the id at stack `index`; see graph.c. */
+int handout_check_new_id(lua_State *L, handout_recorder *recorder, handout_graph_record *graph, int index, const char *what,
+                         char *who, size_t size, uint32_t *slot, uint64_t *entry);
 /* Cuts the columns to the rows that are there: an error may have ended a declaration half way. */
 void handout_drop_unfinished(handout_graph_record *graph);
 /* A C function with one upvalue, the name of a call that this version does not have: refuses it. */

@@ -9,7 +9,7 @@ enum { MAX_POSITIONS = 200, MAX_ELEMENTS = 10000000, MAX_LIST = 0x0FFFFFFF };
 
 /* ---- Needs ---- */
 
-static void add_word(lua_State *L, handout_graph_record *graph, uint32_t w) {
+void handout_add_word(lua_State *L, handout_graph_record *graph, uint32_t w) {
     uint32_t *to = handout_vector_add(&graph->references);
     handout_need_memory(L, to);
     *to = w;
@@ -33,7 +33,8 @@ static void add_handle(lua_State *L, handout_recorder *recorder, uint32_t graph_
                        handout_graph_at(recorder, other)->name, graph->name);
         return;
     }
-    add_word(L, graph, handout_word(operation, handout_handle_row(handle)));
+    uint32_t word = handout_handle_word(recorder, handle);
+    handout_add_word(L, graph, operation == HANDOUT_OP_OVER ? handout_word(operation, handout_payload(word)) : word);
 }
 
 /* One entry of needs, at the top: a handle, or a list or keyed table of entries. `path` grows and shrinks in place. */
@@ -46,7 +47,7 @@ static void add_keyed(lua_State *L, handout_recorder *recorder, uint32_t graph_i
     int table = lua_gettop(L);
     uint32_t count = 0;
     size_t at = handout_graph_at(recorder, graph_index)->references.count, length = strlen(path);
-    add_word(L, handout_graph_at(recorder, graph_index), 0);
+    handout_add_word(L, handout_graph_at(recorder, graph_index), 0);
     /* Sorted, so that the plan does not depend on the order in which a state walks its tables. Not by the script's `pairs`
      * or a metamethod: no code of the script may run while a row is half written. */
     handout_push_ordered(L, table, "needs", "");
@@ -60,7 +61,7 @@ static void add_keyed(lua_State *L, handout_recorder *recorder, uint32_t graph_i
         handout_count_columns(L, recorder, 16);
         codec->out.length = 0;
         handout_encode(L, codec, -2, "needs", "cannot be a key");
-        add_word(L, handout_graph_at(recorder, graph_index),
+        handout_add_word(L, handout_graph_at(recorder, graph_index),
                  handout_word(HANDOUT_OP_KEY, handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length)));
         char shown[60];
         handout_describe(L, -2, shown, sizeof shown);
@@ -83,13 +84,13 @@ static void add_list(lua_State *L, handout_recorder *recorder, uint32_t graph_in
         return;
     }
     handout_count_columns(L, recorder, 4 * ((size_t)count + 1)); /* one task can need millions */
-    if (!top_level) add_word(L, handout_graph_at(recorder, graph_index), handout_word(HANDOUT_OP_LIST, (uint32_t)count));
+    if (!top_level) handout_add_word(L, handout_graph_at(recorder, graph_index), handout_word(HANDOUT_OP_LIST, (uint32_t)count));
     for (lua_Integer i = 1; i <= count; i++) {
         if ((i & 0xFFF) == 0) handout_check(handout_of(L));
         lua_rawgeti(L, -1, i);
-        if (lua_islightuserdata(L, -1) &&
+        if (lua_islightuserdata(L, -1) && !handout_is_at(lua_touserdata(L, -1)) &&
             handout_handle_graph(lua_touserdata(L, -1)) == graph_index) { /* the quick way */
-            add_word(L, handout_graph_at(recorder, graph_index), handout_handle_row(lua_touserdata(L, -1)));
+            handout_add_word(L, handout_graph_at(recorder, graph_index), handout_handle_row(lua_touserdata(L, -1)));
         } else {
             if (length < 300) snprintf(path + length, 400 - length, "[%lld]", (long long)i);
             add_entry(L, recorder, graph_index, who, path, depth + 1, 0);
@@ -100,7 +101,7 @@ static void add_list(lua_State *L, handout_recorder *recorder, uint32_t graph_in
 }
 
 /* Counts the entries of the table at the top: -1 keyed by strings, -2 neither, else the length of the list. */
-static lua_Integer table_shape(lua_State *L) {
+lua_Integer handout_table_shape(lua_State *L) {
     lua_Integer positions = 0, names = 0, length = (lua_Integer)lua_rawlen(L, -1);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         if (((positions + names) & 0xFFF) == 0xFFF) handout_check(handout_of(L));
@@ -131,7 +132,7 @@ static void add_entry(lua_State *L, handout_recorder *recorder, uint32_t graph_i
         return;
     }
     luaL_checkstack(L, 12, "needs");
-    lua_Integer shape = table_shape(L);
+    lua_Integer shape = handout_table_shape(L);
     if (shape == -2)
         handout_refuse(L, recorder, "needs", "%s: %s: expected either positions 1 to n or names, not both and no gaps", who, path);
     else if (shape == -1) add_keyed(L, recorder, graph_index, who, path, depth);
@@ -139,6 +140,10 @@ static void add_entry(lua_State *L, handout_recorder *recorder, uint32_t graph_i
         handout_refuse(L, recorder, "needs", "%s: %s: at most 200 positions, got %lld (nest a list: needs = { list })", who, path,
                        (long long)shape);
     else add_list(L, recorder, graph_index, shape, who, path, depth, top_level);
+}
+
+void handout_add_entry(lua_State *L, handout_recorder *recorder, uint32_t graph, const char *who, char *path) {
+    add_entry(L, recorder, graph, who, path, 1, 0);
 }
 
 void handout_add_needs(lua_State *L, handout_recorder *recorder, uint32_t graph_index, int index, const char *who) {
@@ -153,7 +158,7 @@ void handout_add_args(lua_State *L, handout_recorder *recorder, uint32_t graph_i
     handout_codec *codec = &handout_of(L)->codec;
     if (!index || lua_isnil(L, index)) return;
     lua_pushvalue(L, index);
-    lua_Integer shape = lua_type(L, -1) == LUA_TTABLE ? table_shape(L) : -2;
+    lua_Integer shape = lua_type(L, -1) == LUA_TTABLE ? handout_table_shape(L) : -2;
     if (shape < 0) {
         char what[100];
         handout_describe(L, -1, what, sizeof what);
@@ -169,7 +174,7 @@ void handout_add_args(lua_State *L, handout_recorder *recorder, uint32_t graph_i
             handout_refuse(L, recorder, "option", "%s: %s: a handle cannot be an argument (pass its value through needs)", who, root);
         } else {
             if (handout_encode_or_refuse(L, recorder, "option", who, root, "cannot be an argument"))
-                add_word(L, handout_graph_at(recorder, graph_index),
+                handout_add_word(L, handout_graph_at(recorder, graph_index),
                          handout_word(HANDOUT_OP_CONSTANT,
                               handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length)));
         }
@@ -178,43 +183,52 @@ void handout_add_args(lua_State *L, handout_recorder *recorder, uint32_t graph_i
     lua_pop(L, 1);
 }
 
-void handout_add_after(lua_State *L, handout_recorder *recorder, uint32_t graph_index, int index, const char *who) {
+void handout_add_section(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, uint32_t operation,
+                         const char *name, const char *who) {
     if (!index || lua_isnil(L, index)) return;
-    size_t at = handout_graph_at(recorder, graph_index)->references.count;
-    add_word(L, handout_graph_at(recorder, graph_index), 0);
+    size_t at = handout_graph_at(recorder, graph)->references.count;
+    handout_add_word(L, handout_graph_at(recorder, graph), 0);
     lua_pushvalue(L, index);
-    lua_Integer shape = lua_type(L, -1) == LUA_TTABLE ? table_shape(L) : -2;
+    lua_Integer shape = lua_type(L, -1) == LUA_TTABLE ? handout_table_shape(L) : -2;
     if (lua_islightuserdata(L, -1)) {
-        add_handle(L, recorder, graph_index, -1, 0, who, "after");
+        add_handle(L, recorder, graph, -1, 0, who, name);
     } else if (shape < 0) {
-        refuse_entry(L, recorder, who, "after", -1);
+        refuse_entry(L, recorder, who, name, -1);
     } else {
         handout_count_columns(L, recorder, 4 * (size_t)shape);
         for (lua_Integer i = 1; i <= shape; i++) {
             char path[40];
             if ((i & 0xFFF) == 0) handout_check(handout_of(L));
-            snprintf(path, sizeof path, "after[%lld]", (long long)i);
+            snprintf(path, sizeof path, "%s[%lld]", name, (long long)i);
             lua_rawgeti(L, -1, i);
-            if (lua_islightuserdata(L, -1)) add_handle(L, recorder, graph_index, -1, 0, who, path);
+            if (lua_islightuserdata(L, -1)) add_handle(L, recorder, graph, -1, 0, who, path);
             else refuse_entry(L, recorder, who, path, -1);
             lua_pop(L, 1);
         }
     }
     lua_pop(L, 1);
-    handout_vector *references = &handout_graph_at(recorder, graph_index)->references;
-    ((uint32_t *)references->data)[at] = handout_word(HANDOUT_OP_AFTER, (uint32_t)(references->count - at - 1));
+    handout_vector *references = &handout_graph_at(recorder, graph)->references;
+    ((uint32_t *)references->data)[at] = handout_word(operation, (uint32_t)(references->count - at - 1));
 }
 
 /* What a map or reduce runs over; raw access, so that a table means the same on every host. */
-void handout_add_over(lua_State *L, handout_recorder *recorder, uint32_t graph_index, int index, const char *who) {
+uint32_t handout_over_word(lua_State *L, handout_recorder *recorder, uint32_t graph, int index, const char *who) {
     handout_codec *codec = &handout_of(L)->codec;
     if (!index || lua_isnil(L, index)) {
         handout_refuse(L, recorder, "over", "%s: option 'over' is missing: expected a list, a keyed table or a handle", who);
-        return;
+        return HANDOUT_NONE;
     }
+    uint32_t word = HANDOUT_NONE;
     lua_pushvalue(L, index);
     if (lua_islightuserdata(L, -1)) {
-        add_handle(L, recorder, graph_index, -1, HANDOUT_OP_OVER, who, "over");
+        const void *handle = lua_touserdata(L, -1);
+        if (handout_handle_graph(handle) != graph) {
+            handout_refuse(L, recorder, "needs", "%s: over: handle of another graph '%.100s', expected one of '%.100s'", who,
+                           handout_graph_at(recorder, handout_handle_graph(handle))->name, handout_graph_at(recorder, graph)->name);
+        } else {
+            handout_prepare_selections(L, recorder, graph, lua_gettop(L), HANDOUT_NONE, who, "over");
+            word = handout_word(HANDOUT_OP_OVER, handout_payload(handout_handle_word(recorder, handle)));
+        }
     } else if (lua_type(L, -1) != LUA_TTABLE) {
         char what[100];
         handout_describe(L, -1, what, sizeof what);
@@ -228,10 +242,9 @@ void handout_add_over(lua_State *L, handout_recorder *recorder, uint32_t graph_i
         else if (status == 0 && count > MAX_ELEMENTS)
             handout_refuse(L, recorder, "over", "%s: option 'over': at most 10000000 elements, got %u", who, count);
         else
-            add_word(L, handout_graph_at(recorder, graph_index),
-                     handout_word(HANDOUT_OP_OVER_LITERAL,
-                          handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length)));
+            word = handout_word(HANDOUT_OP_OVER_LITERAL,
+                                handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length));
     }
     lua_pop(L, 1);
+    return word;
 }
-

@@ -14,20 +14,24 @@ typedef struct option {
     enum handling handling;
 } option;
 
-enum { T = HANDOUT_CALL_TASK, M = HANDOUT_CALL_MAP, R = HANDOUT_CALL_REDUCE, G = HANDOUT_CALL_GRAPH };
+enum {
+    T = HANDOUT_CALL_TASK, M = HANDOUT_CALL_MAP, R = HANDOUT_CALL_REDUCE, G = HANDOUT_CALL_GRAPH, W = HANDOUT_CALL_WHEN,
+    S = HANDOUT_CALL_GRAPHS, I = HANDOUT_CALL_INCLUDE, ALL = T | M | R | W,
+};
 
 static const option options[] = {
-    {"needs", T | M | R, READ},       {"after", T | M | R, READ},        {"args", T | M | R, READ},
-    {"over", M | R, READ},            {"arity", R, READ},                {"retries", T | M | R | G, READ},
-    {"backoff", T | M | R | G, READ}, {"timeout", T | M | R | G, READ},  {"priority", T | M | R | G, READ},
-    {"cpu", T | M | R | G, READ},     {"memory", T | M | R | G, READ},   {"estimate", T | M | R | G, READ},
-    {"cache", T | M | R | G, READ},   {"isolation", T | M | R | G, READ}, {"worker", T | M | R, READ},
-    {"gpu", T | M | R | G, READ},     {"grant", T | M | R | G, READ},    {"name", G, READ},
-    {"resources", T | M | R | G, LATER}, {"where", T | M | R | G, LATER}, {"when", T | M | R, LATER},
-    {"unless", T | M | R, LATER},     {"always", T | M | R, LATER},      {"inline", T | M | R, LATER},
-    {"optional", T | M | R, LATER},   {"recover", T | M | R, LATER},     {"near", T | M | R, LATER},
-    {"variants", T | M | R, LATER},   {"reads", T | M | R, LATER},       {"writes", T | M | R, LATER},
-    {"limits", G, LATER},             {"deadline", G, LATER},            {"weight", G, LATER},
+    {"needs", ALL | S, READ},      {"after", ALL | S | I, READ}, {"args", ALL, READ},
+    {"over", M | R | S, READ},     {"arity", R, READ},           {"retries", ALL | G, READ},
+    {"backoff", ALL | G, READ},    {"timeout", ALL | G, READ},   {"priority", ALL | G, READ},
+    {"cpu", ALL | G, READ},        {"memory", ALL | G, READ},    {"estimate", ALL | G, READ},
+    {"cache", ALL | G, READ},      {"isolation", ALL | G, READ}, {"worker", ALL, READ},
+    {"gpu", ALL | G, READ},        {"grant", ALL | G, READ},     {"name", G, READ},
+    {"when", ALL | S | I, READ},   {"unless", ALL | S | I, READ}, {"always", ALL, READ},
+    {"inline", ALL, READ},         {"optional", ALL | S, READ},  {"recover", ALL, READ},
+    {"near", ALL, READ},
+    {"resources", ALL | G, LATER}, {"where", ALL | G, LATER},    {"variants", ALL, LATER},
+    {"reads", ALL, LATER},         {"writes", ALL, LATER},
+    {"limits", G, LATER},          {"deadline", G, LATER},       {"weight", G, LATER},
     {NULL, 0, READ},
 };
 
@@ -143,8 +147,7 @@ static void read_backoff(lua_State *L, handout_recorder *recorder, const char *w
 /* An amount in 1/10 000; -1 when it was refused. */
 static int64_t read_amount(lua_State *L, handout_recorder *recorder, const char *who, const char *name) {
     if (lua_type(L, -1) == LUA_TFUNCTION) {
-        handout_refuse(L, recorder, "unavailable", "%s: option '%s': amounts as functions are not available in this version", who, name);
-        return -1;
+        return -1; /* held: it has no effect yet */
     }
     lua_Number n = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(n >= 0 && n <= 1e9)) {
@@ -171,10 +174,7 @@ static void read_gpu(lua_State *L, handout_recorder *recorder, const char *who) 
 }
 
 static void read_memory(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
-    if (lua_type(L, -1) == LUA_TFUNCTION) {
-        handout_refuse(L, recorder, "unavailable", "%s: option 'memory': amounts as functions are not available in this version", who);
-        return;
-    }
+    if (lua_type(L, -1) == LUA_TFUNCTION) return; /* held: it has no effect yet */
     char error[200];
     uint64_t bytes;
     if (handout_parse_size(L, -1, &bytes, error, sizeof error))
@@ -232,64 +232,102 @@ static void read_grant(lua_State *L, handout_recorder *recorder, const char *who
     }
 }
 
+static void read_flag(lua_State *L, handout_recorder *recorder, const char *who, const char *name, handout_option_set *set,
+                      uint8_t flag) {
+    if (lua_type(L, -1) != LUA_TBOOLEAN) refuse_value(L, recorder, who, name, "true or false");
+    else if (lua_toboolean(L, -1)) set->flags |= flag;
+    else set->flags &= (uint8_t)~flag;
+}
+
+static void read_priority(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
+    lua_Integer n;
+    if (lua_type(L, -1) == LUA_TFUNCTION) return; /* held: it has no effect yet */
+    if (integer_in(L, INT32_MIN, INT32_MAX, &n)) set->priority = (int32_t)n;
+    else refuse_value(L, recorder, who, "priority", "a whole number");
+}
+
+/* Keeps the value at the top for later. */
+static void keep(lua_State *L, int *slot, int index) {
+    lua_pushvalue(L, -1);
+    lua_replace(L, *slot = index);
+}
+
 static void read_option(lua_State *L, handout_recorder *recorder, const option *o, const char *who,
                         handout_parsed *parsed, int slots) {
     handout_option_set *set = &parsed->set;
+    const char *name = o->name;
     lua_Integer n;
-    switch (o->name[0]) {
+    switch (name[0]) {
     case 'n':
         if (o->calls & G) return; /* name: read by graph() */
-        lua_pushvalue(L, -1), lua_replace(L, parsed->needs = slots);
+        if (name[2] == 'a') keep(L, &parsed->near, slots + 6);
+        else keep(L, &parsed->needs, slots);
         return;
     case 'a':
-        if (o->name[1] == 'f') lua_pushvalue(L, -1), lua_replace(L, parsed->after = slots + 1);
-        else if (o->name[2] == 'g') lua_pushvalue(L, -1), lua_replace(L, parsed->args = slots + 2);
+        if (name[1] == 'f') keep(L, &parsed->after, slots + 1);
+        else if (name[1] == 'l') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_ALWAYS);
+        else if (name[2] == 'g') keep(L, &parsed->args, slots + 2);
         else if (integer_in(L, 2, 1 << 24, &n)) set->arity = (uint32_t)n;
         else refuse_value(L, recorder, who, "arity", "a whole number, at least 2");
         return;
     case 'o':
-        lua_pushvalue(L, -1), lua_replace(L, parsed->over = slots + 3);
+        if (name[1] == 'p') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_OPTIONAL);
+        else keep(L, &parsed->over, slots + 3);
+        return;
+    case 'u':
+        keep(L, &parsed->unless, slots + 5);
         return;
     case 'r':
-        if (integer_in(L, 0, 100, &n)) set->retries = (uint8_t)n;
+        if (name[2] == 'c') {
+            if (lua_type(L, -1) == LUA_TFUNCTION && !lua_iscfunction(L, -1)) keep(L, &parsed->recover, slots + 7);
+            else refuse_value(L, recorder, who, name, "a Lua function");
+        } else if (integer_in(L, 0, 100, &n)) set->retries = (uint8_t)n;
         else refuse_value(L, recorder, who, "retries", "a whole number from 0 to 100");
         return;
     case 'b':
         read_backoff(L, recorder, who, set);
         return;
     case 't':
-        if (lua_type(L, -1) == LUA_TFUNCTION)
-            handout_refuse(L, recorder, "unavailable", "%s: option 'timeout': amounts as functions are not available in this version", who);
-        else set->timeout = read_duration(L, recorder, who, "timeout", -1);
+        if (lua_type(L, -1) != LUA_TFUNCTION) set->timeout = read_duration(L, recorder, who, "timeout", -1);
         return;
     case 'e':
-        if (lua_type(L, -1) == LUA_TFUNCTION)
-            handout_refuse(L, recorder, "unavailable", "%s: option 'estimate': amounts as functions are not available in this version", who);
-        else set->estimate = read_duration(L, recorder, who, "estimate", -1);
+        if (lua_type(L, -1) != LUA_TFUNCTION) set->estimate = read_duration(L, recorder, who, "estimate", -1);
         return;
     case 'p':
-        if (lua_type(L, -1) == LUA_TFUNCTION)
-            handout_refuse(L, recorder, "unavailable", "%s: option 'priority': amounts as functions are not available in this version", who);
-        else if (integer_in(L, INT32_MIN, INT32_MAX, &n)) set->priority = (int32_t)n;
-        else refuse_value(L, recorder, who, "priority", "a whole number");
+        read_priority(L, recorder, who, set);
         return;
     case 'c':
-        if (o->name[1] == 'p') read_cpu(L, recorder, who, set);
+        if (name[1] == 'p') read_cpu(L, recorder, who, set);
         else if (lua_type(L, -1) != LUA_TBOOLEAN) refuse_value(L, recorder, who, "cache", "true or false");
         return;
     case 'm':
         read_memory(L, recorder, who, set);
         return;
     case 'i':
-        read_isolation(L, recorder, who);
+        if (name[1] == 'n') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_INLINE);
+        else read_isolation(L, recorder, who);
         return;
     case 'w':
-        read_worker(L, recorder, who);
+        if (name[1] == 'h') keep(L, &parsed->when, slots + 4);
+        else read_worker(L, recorder, who);
         return;
     case 'g':
-        if (o->name[1] == 'p') read_gpu(L, recorder, who);
+        if (name[1] == 'p') read_gpu(L, recorder, who);
         else read_grant(L, recorder, who);
         return;
+    }
+}
+
+/* What an inline row has no use for. */
+static void refuse_beside_inline(lua_State *L, handout_recorder *recorder, int index, const char *who) {
+    static const char *const taken[] = {"needs", "after", "args", "over", "arity", "when", "unless", "inline", NULL};
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        int known = 0, fine = 0;
+        for (const option *o = options; o->name; o++) known |= strcmp(o->name, key) == 0;
+        for (int i = 0; taken[i]; i++) fine |= strcmp(taken[i], key) == 0;
+        if (known && !fine)
+            handout_refuse(L, recorder, "option", "%s: option '%s' cannot be combined with inline: it is computed in each consumer", who, key);
     }
 }
 
@@ -307,8 +345,10 @@ static void sort_errors(handout_recorder *recorder, size_t before) {
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed) {
     parsed->needs = parsed->after = parsed->args = parsed->over = 0;
+    parsed->when = parsed->unless = parsed->near = parsed->recover = 0;
     int slots = lua_gettop(L) + 1;
-    lua_settop(L, slots + 3);
+    luaL_checkstack(L, 40, "options");
+    lua_settop(L, slots + HANDOUT_SLOTS - 1);
     if (index == 0) return;
     size_t errors = recorder->errors.count;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
@@ -322,8 +362,9 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
         else if (found->handling == LATER)
             handout_refuse(L, recorder, "unavailable", "%s: option '%s' is not available in this version", who, found->name);
         else read_option(L, recorder, found, who, parsed, slots);
-        lua_settop(L, slots + 5); /* key and value: readers may leave things behind */
+        lua_settop(L, slots + HANDOUT_SLOTS + 1); /* key and value: readers may leave things behind */
     }
+    if (parsed->set.flags & HANDOUT_FLAG_INLINE) refuse_beside_inline(L, recorder, index, who);
     sort_errors(recorder, errors);
 }
 

@@ -23,6 +23,8 @@ int handout_recorder_init(handout_recorder *recorder, handout_state *state, cons
     recorder->pool_bytes.size = 1;
     recorder->errors.size = sizeof(handout_plan_error);
     recorder->declared.size = sizeof(char *);
+    recorder->ats.size = sizeof(handout_at);
+    recorder->words.size = sizeof(uint32_t);
     recorder->met.size = recorder->met_variables.size = 24;
     recorder->code.size = 1;
     recorder->known_parameters.size = sizeof(handout_plan_parameter);
@@ -32,7 +34,8 @@ int handout_recorder_init(handout_recorder *recorder, handout_state *state, cons
 static void graph_record_free(handout_graph_record *graph) {
     handout_vector *vectors[] = {&graph->kinds, &graph->options, &graph->lines, &graph->classes, &graph->capture_offsets,
                                  &graph->captures, &graph->name_offsets, &graph->names, &graph->reference_offsets,
-                                 &graph->references, &graph->outputs};
+                                 &graph->references, &graph->outputs, &graph->inputs, &graph->parts,
+                                 &graph->included};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) free(vectors[i]->data);
     free(graph->name);
     free(graph->id_table);
@@ -60,6 +63,8 @@ void handout_recorder_free(handout_recorder *recorder) {
     free(recorder->met.data);
     free(recorder->met_variables.data);
     free(recorder->code.data);
+    free(recorder->ats.data);
+    free(recorder->words.data);
     handout_buffer_free(&recorder->declaration);
     for (size_t i = 0; i < recorder->known_parameters.count; i++) {
         handout_plan_parameter *parameter = (handout_plan_parameter *)recorder->known_parameters.data + i;
@@ -105,7 +110,9 @@ static int plan_protected(lua_State *L) {
     handout_recorder_load(L, now->recorder, config->source, config->source_length, config->chunk_name);
     lua_call(L, 0, 1);
     check_returned(L, now->recorder);
+    handout_bind_inputs(L, now->recorder);
     handout_read_held(L, now->recorder);
+    handout_finish_outputs(L, now->recorder);
     now->plan->user_globals = handout_user_globals(handout_of(L));
     return 0;
 }
@@ -219,9 +226,20 @@ static void fill_outputs(handout_plan *plan, handout_recorder *recorder, handout
     plan->outputs = take(&graph->outputs);
 }
 
+/* Where the names of rows end: those of outputs follow. */
+static size_t names_end(const handout_plan *plan, const handout_graph_record *graph) {
+    size_t end = graph->names.count;
+    for (uint32_t i = 0; i < plan->template_output_count; i++) end -= plan->template_outputs[i].name_length;
+    return end;
+}
+
 static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     handout_graph_record *graph = handout_graph_at(recorder, recorder->returned_graph);
     handout_drop_unfinished(graph);
+    size_t names = graph->names.count;
+    handout_fill_graphs(plan, recorder);
+    graph = handout_graph_at(recorder, recorder->returned_graph);
+    names = plan->template_count > 1 ? names_end(plan, graph) : names;
     plan->name = strdup(graph->name);
     plan->name_length = graph->name_length;
     plan->count = graph->count;
@@ -233,7 +251,7 @@ static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     plan->classes = take(&graph->classes);
     plan->capture_offsets = take_offsets(&graph->capture_offsets, graph->captures.count);
     plan->captures = take(&graph->captures);
-    plan->name_offsets = take_offsets(&graph->name_offsets, graph->names.count);
+    plan->name_offsets = take_offsets(&graph->name_offsets, names);
     fill_outputs(plan, recorder, graph);
     plan->name_bytes_length = graph->names.count;
     plan->name_bytes = take(&graph->names);
@@ -283,6 +301,8 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
     recorder->parameters = config->parameters;
     recorder->parameter_count = config->parameter_count;
     recorder->local_cpu = config->local_cpu;
+    recorder->inputs = config->inputs;
+    recorder->input_count = config->input_count;
     state->planning = 1;
     state->random_seed = config->seed;
     planning now = {config, recorder, plan};
@@ -340,6 +360,7 @@ void handout_plan_free(handout_plan *plan) {
     void *columns[] = {plan->name, plan->kinds, plan->options, plan->lines, plan->classes, plan->capture_offsets,
                        plan->captures, plan->name_offsets, plan->name_bytes, plan->reference_offsets, plan->references,
                        plan->option_sets, plan->class_list, plan->pool, plan->pool_bytes,
-                       plan->outputs, plan->parameters, plan->errors, plan->sources, plan->class_names, plan->code, plan};
+                       plan->outputs, plan->templates, plan->template_inputs, plan->template_outputs,
+                       plan->parameters, plan->errors, plan->sources, plan->class_names, plan->code, plan};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) free(columns[i]);
 }

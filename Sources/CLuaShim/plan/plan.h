@@ -60,6 +60,10 @@ typedef struct handout_graph_record {
     handout_option_set defaults;
     handout_vector kinds, options, lines, classes, capture_offsets, captures;
     handout_vector name_offsets, names, reference_offsets, references, outputs;
+    handout_vector inputs;     /* rows of kind INPUT, uint32_t */
+    handout_vector parts;      /* handout_plan_output: outputs of included graphs */
+    handout_vector included;   /* first row and count of each include, uint32_t */
+    uint32_t sealed;           /* line and source of the include or map that uses it; 0: none does */
     uint64_t *id_table;        /* open addressing: hash in the high half, row + 1 in the low */
     uint32_t id_capacity;
 } handout_graph_record;
@@ -84,6 +88,11 @@ typedef struct handout_recorder {
     handout_identity *identities;
     uint32_t identity_capacity, identity_count;
     handout_buffer declaration; /* of the parameter at hand */
+    handout_vector ats;        /* handout_at */
+    handout_vector words;      /* of the function at hand */
+    uint32_t declaring;        /* number of the declaration that goes on */
+    const handout_parameter *inputs;
+    size_t input_count;
     uint32_t reading;          /* number of the reading of captured variables that goes on */
     uint32_t place;            /* line and source that the next refusal is of; 0: the line that runs */
     uint64_t errors_left_out;
@@ -121,6 +130,20 @@ static inline int handout_is_handle(lua_State *L, int index) { return lua_type(L
 static inline uint32_t handout_handle_graph(const void *handle) { return (uint32_t)((uintptr_t)handle >> 32 & 0xFFFFFF); }
 static inline uint32_t handout_handle_row(const void *handle) { return (uint32_t)(uintptr_t)handle; }
 
+/* What handle:at gave. */
+typedef struct handout_at {
+    void *base;       /* a handle, or the handle of another of these */
+    uint32_t graph;
+    uint32_t key;     /* pool index; HANDOUT_PICK_OWN; HANDOUT_PICK_FUNCTION: a function, in the table of those */
+    uint32_t row;     /* the select made for it, ~0: none */
+    uint32_t word, declaration; /* what it is in the map of that declaration */
+} handout_at;
+#define HANDOUT_AT_TAG 0x5BULL
+static inline void *handout_at_handle(uint32_t graph, uint32_t index) {
+    return (void *)(uintptr_t)(HANDOUT_AT_TAG << 56 | (uint64_t)graph << 32 | index);
+}
+static inline int handout_is_at(const void *handle) { return (uintptr_t)handle >> 56 == HANDOUT_AT_TAG; }
+
 /* record.c, used by the calls of plan.c */
 __attribute__((format(printf, 4, 5)))
 void handout_refuse(lua_State *L, handout_recorder *recorder, const char *code, const char *format, ...);
@@ -130,6 +153,8 @@ uint32_t handout_class_of(lua_State *L, handout_recorder *recorder, int index);
 /* Records what the function at `index` captures as row `row` of `graph`; `name` for messages. */
 void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t graph,
                              uint32_t row);
+/* Adds the function at `index`, a part of row `row`, to the pool as one that is captured; returns its entry. */
+uint32_t handout_record_function(lua_State *L, handout_recorder *recorder, int index, uint32_t graph, uint32_t row);
 /* Reads what the closures still held captured. At the end of the script. */
 void handout_read_held(lua_State *L, handout_recorder *recorder);
 /* Encodes the value at the top to the state's codec. Returns 1; 0 when it is not plain data: that was then refused, as
@@ -149,10 +174,13 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
 /* options.c */
 typedef struct handout_parsed {
     handout_option_set set;
-    int needs, after, args, over; /* stack indices of those tables and handles, 0: not given */
+    /* Stack indices of those tables, handles and functions, 0: not given. */
+    int needs, after, args, over, when, unless, near, recover;
 } handout_parsed;
-enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HANDOUT_CALL_GRAPH = 8 };
-/* Reads the option table at `index` for a call of that kind; `who` names the object in messages. Pushes 4 slots. */
+enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HANDOUT_CALL_GRAPH = 8, HANDOUT_CALL_WHEN = 16,
+       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 8 };
+/* Reads the option table at `index` for a call of that kind; `who` names the object in messages. Pushes HANDOUT_SLOTS
+ * slots. */
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed);
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set);

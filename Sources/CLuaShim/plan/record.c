@@ -442,10 +442,10 @@ static void read_replaced(lua_State *L, handout_recorder *recorder, uint32_t cla
     }
 }
 
-void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t graph,
-                             uint32_t row) {
+/* Appends the pool index of each captured variable to `captures`, which is no vector that reading may add to. */
+static void record_captures(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t graph,
+                            uint32_t row, handout_vector *captures) {
     handout_class_record *record = (handout_class_record *)recorder->classes.data + class;
-    handout_vector *captures = &((handout_graph_record *)recorder->graphs.data + graph)->captures;
     uint32_t n = record->public.upvalues;
     size_t first = captures->count;
     handout_count_columns(L, recorder, 4 * (size_t)n);
@@ -477,7 +477,6 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
             record->ids[u] = id;
             record->pools[u] = pool;
         }
-        captures = &((handout_graph_record *)recorder->graphs.data + graph)->captures;
         ((uint32_t *)captures->data)[first + u] = pool;
     }
     record->held = 1;
@@ -486,6 +485,21 @@ void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t 
     lua_pushvalue(L, index);
     lua_rawseti(L, held, (lua_Integer)class + 1);
     lua_settop(L, held - 1);
+}
+
+void handout_record_captures(lua_State *L, handout_recorder *recorder, uint32_t class, int index, uint32_t graph,
+                             uint32_t row) {
+    record_captures(L, recorder, class, index, graph, row, &((handout_graph_record *)recorder->graphs.data + graph)->captures);
+}
+
+uint32_t handout_record_function(lua_State *L, handout_recorder *recorder, int index, uint32_t graph, uint32_t row) {
+    uint32_t class = handout_class_of(L, recorder, index);
+    recorder->words.count = 0;
+    uint32_t *word = handout_vector_add(&recorder->words);
+    if (!word) handout_exhausted(L);
+    *word = class;
+    record_captures(L, recorder, class, index, graph, row, &recorder->words);
+    return handout_pool_add(L, recorder, HANDOUT_POOL_FUNCTION, recorder->words.data, recorder->words.count * sizeof(uint32_t));
 }
 
 void handout_read_held(lua_State *L, handout_recorder *recorder) {
