@@ -1577,7 +1577,10 @@ end
 local function run_include(run, instance, node, wanted)
   local bound = {}
   for name, cell in next, node.bound do bound[name] = cell end
-  for _, name in ipairs(node.needs.names) do bound[name] = resolve(instance, node.needs.by[name].node) end
+  for _, name in ipairs(node.needs.names) do
+    local is_wanted = not wanted or wanted[node.inner.ids[name]]
+    bound[name] = is_wanted and resolve(instance, node.needs.by[name].node) or absent
+  end
   return { state = "done", instance = run_graph(run, node.inner, instance.prefix .. node.id .. "/", bound, wanted) }
 end
 
@@ -1661,6 +1664,7 @@ local function wanted_rows(graph, targets)
   local function want(scope, node)
     while node.kind == "at" do node = node.of end
     if node.kind == "input" then
+      scope.rows[node] = true
       local given = scope.row and scope.row.needs.by[node.id]
       if given then want(scope.outer, given.node) end
     elseif node.kind == "part" then
