@@ -277,8 +277,8 @@ extension SchedulerCore {
         guard block.isMap else { return reduceClosed(index, &output) }
         guard state(row) == RowState.expanded else { return }
         setState(row, block.isBad ? RowState.skipped : RowState.done)
+        if block.isBad && hasAlways { output.actions.append(.missing(TaskID(row), failed: block.hasFailed)) }
         rowEnded(row, slot: slot, now, &output)
-        // A map whose instances are found by way of others goes with the last that needs it.
     }
 
     /// No consumer of the map is left. O(instances).

@@ -190,7 +190,7 @@ extension SchedulerCore {
         }
         let hasBegun = state == RowState.expanded
         var after = reason == .when ? RowState.absent : RowState.skipped
-        var failed = reason != .when
+        var failed = false
         if row >= declared {
             if !hasBegun {
                 endGraph(of: row, reason == .when ? .absent : reason == .upstream ? .upstream : .cancelled)

@@ -43,7 +43,10 @@ extension SchedulerCore {
         let owner = Int(block.owner)
         let place = row - Int(block.first)
         let good = RowState.isGood(state(row))
-        if !good { blocks[index].isBad = true }
+        if !good {
+            blocks[index].isBad = true
+            if state(row) == RowState.failed { blocks[index].hasFailed = true }
+        }
         if consumers[owner] == 0 && status[owner] & RowFlags.output == 0 { release(row, &output) }
         releaseElement(of: block, place, &output)
         var next = block.firstLink

@@ -113,9 +113,11 @@ package final class RunTables: @unchecked Sendable {
         for row in first.index..<first.index + count { handout_value_free(&results.base[row]) }
     }
 
-    /// The row has ended without a value.
+    /// The row has ended without a value; of a map some instances may have one.
     func missing(_ task: TaskID, failed: Bool) {
-        var cell = handout_value()
+        var cell = results.base[task.index]
+        let isMap = UInt32(cell.tag) == HANDOUT_GROUP.rawValue && groups.base[Int(cell.as.group)].is_map != 0
+        if !isMap { cell = handout_value() }
         cell.missing = UInt8((failed ? HANDOUT_MISSING_FAILED : HANDOUT_MISSING_SKIPPED).rawValue)
         results.base[task.index] = cell
     }

@@ -173,7 +173,9 @@ void handout_push_indirect(lua_State *L, handout_runner *runner, uint32_t task) 
     } else if (kind == HANDOUT_ROW_INPUT) {
         const uint32_t *words = handout_binding(tables, &place, &owner);
         if (!words) {
-            words = handout_find_word(tables, place.origin, HANDOUT_OP_CONSTANT);
+            const uint32_t *end;
+            words = handout_words(tables, place.origin, &end);
+            if (words == end) words = NULL;
             owner = place;
         }
         if (words) handout_push_argument(L, runner, &owner, words);

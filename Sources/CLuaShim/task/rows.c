@@ -113,7 +113,10 @@ static uint32_t stands_for(const handout_tables *tables, uint32_t row) {
     }
     if (kind == HANDOUT_ROW_INPUT) {
         const uint32_t *binding = handout_binding(tables, &place, &owner);
-        if (!binding) return row;
+        if (!binding) { /* an output of an included graph that was an input of it */
+            const uint32_t *end, *words = handout_words(tables, place.origin, &end);
+            return words < end && handout_operation(*words) == HANDOUT_OP_TASK ? handout_payload(*words) + place.shift : row;
+        }
         if (handout_operation(*binding) == HANDOUT_OP_TASK) return handout_payload(*binding) + owner.shift;
         if (handout_operation(*binding) == HANDOUT_OP_OWN) return handout_own(tables, &owner, handout_payload(*binding));
         if (handout_operation(*binding) == HANDOUT_OP_SELF && handout_payload(*binding) == 0 && !owner.group->bytes)

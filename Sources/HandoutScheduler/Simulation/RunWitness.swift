@@ -86,6 +86,7 @@ struct RunWitness {
     mutating func missing(_ task: TaskID) {
         guard isOn else { return }
         if states[task.index] == .running { report("\(task) is missing and runs") }
+        if task.index < graph.count && isMap(task.index) && appendedOf[task.index] != nil { return }
         states[task.index] = .absent
     }
 
