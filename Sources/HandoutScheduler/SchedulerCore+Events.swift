@@ -256,7 +256,13 @@ extension SchedulerCore {
     }
 
     /// The row has a value, and it is neither nil nor false.
-    func isTrue(_ row: Int) -> Bool { state(row) == RowState.done && status[row] & RowFlags.falsy == 0 }
+    func isTrue(_ row: Int) -> Bool {
+        let state = state(row)
+        if state == RowState.done { return status[row] & RowFlags.falsy == 0 }
+        // A map in which something failed has the values of its other instances.
+        return state == RowState.skipped && blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil
+            && kinds[declaredRow(of: row)] == Word.mapKind
+    }
 
     private func picksInstance(_ origin: Int) -> Bool {
         for word in referenceWords(origin) where Word.operation(word) == 0 { return kinds[Word.payload(word)] == Word.mapKind }

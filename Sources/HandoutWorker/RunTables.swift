@@ -126,8 +126,8 @@ package final class RunTables: @unchecked Sendable {
     func isIndirect(_ task: TaskID) -> Bool {
         let kind = plan.graph.kind(task)
         if kind == .input || kind == .select { return true }
-        guard kind == .map else { return false }
-        return templateOf[task.rawValue] != nil || plan.graph.options(of: task).isInline
+        // An inline map that is an output is computed for it.
+        return templateOf[task.rawValue] != nil && UInt32(results.base[task.index].tag) == HANDOUT_GROUP.rawValue
     }
 
     /// The value of a task, encoded; nil when it has none.
@@ -176,6 +176,8 @@ package final class RunTables: @unchecked Sendable {
         let index: UInt32
         switch countElements(task, declared, state, drop) {
         case .success(let group): index = group
+        // The map that asks which elements are picked runs over the same, and says so itself.
+        case .failure where kind == .selector: return .success(Expansion(elements: 0))
         case .failure(let error): return .failure(error)
         }
         let elements = Int(groups.base[Int(index)].elements)
