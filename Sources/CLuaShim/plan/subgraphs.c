@@ -164,6 +164,7 @@ static void add_output(lua_State *L, handout_recorder *recorder, handout_vector 
 static void mark_references(const handout_graph_record *graph, uint8_t *marks) {
     const uint32_t *included = (const uint32_t *)graph->included.data;
     size_t include = 0;
+    for (size_t i = 0; i < graph->given.count; i++) marks[((const uint32_t *)graph->given.data)[i]] |= 1 | 4;
     for (uint32_t row = 0; row < graph->count; row++) {
         while (include + 1 < graph->included.count && row >= included[include] + included[include + 1]) include += 2;
         int inside = include + 1 < graph->included.count && row >= included[include];
@@ -317,6 +318,7 @@ static uint32_t bind_input(const copying *now, uint32_t i, int given) {
         } else {
             result = handout_handle_row_of(L, now->recorder, now->to, handle, now->who, path);
             if (result == HANDOUT_NONE) result = 0;
+            add_u32(L, &handout_graph_at(now->recorder, now->to)->given, result);
         }
     } else if (!lua_isnil(L, -1)) {
         if (handout_encode_or_refuse(L, now->recorder, "input", now->who, path, "cannot be an input"))
