@@ -391,12 +391,20 @@ static uint32_t alias_row(copying *now, const char *name, size_t length, uint32_
 static void push_handles(copying *now, uint32_t first) {
     lua_State *L = now->L;
     handout_graph_record *from = handout_graph_at(now->recorder, now->from);
+    uint32_t *aliases = lua_newuserdatauv(L, (from->outputs.count + 1) * sizeof(uint32_t), 0);
     lua_createtable(L, 0, (int)from->outputs.count);
     for (size_t i = 0; i < from->outputs.count; i++) {
         handout_plan_output output = ((handout_plan_output *)from->outputs.data)[i];
         const char *name = name_of_output(now->recorder, &output);
         uint32_t row = now->rows[output.task];
-        if (row < first) row = alias_row(now, name, output.name_length, row);
+        if (row < first) { /* one for all outputs that are the same input */
+            size_t earlier = 0;
+            const handout_plan_output *outputs = (const handout_plan_output *)from->outputs.data;
+            while (outputs[earlier].task != output.task) earlier++;
+            if (earlier == i) aliases[i] = alias_row(now, name, output.name_length, row);
+            else aliases[i] = aliases[earlier];
+            row = aliases[i];
+        }
         lua_pushlstring(L, name, output.name_length);
         lua_pushlightuserdata(L, handout_handle(now->to, row));
         lua_rawset(L, -3);
