@@ -211,7 +211,9 @@ extension SchedulerCore {
         setState(row, after)
         // Rows that stand for others say of themselves what those say.
         let isToBeTold = after == RowState.absent || hasAlways || isGraphInstance(row)
-        if isToBeTold && kinds[origin] < Word.inputKind { output.actions.append(.missing(TaskID(row), failed: failed)) }
+        if isToBeTold && (kinds[origin] < Word.inputKind || reason == .when) {
+            output.actions.append(.missing(TaskID(row), failed: failed))
+        }
         rowEnded(row, slot: -1, now, &output)
     }
 

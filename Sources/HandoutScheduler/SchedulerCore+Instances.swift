@@ -151,10 +151,11 @@ extension SchedulerCore {
             if Word.endsInputs(word) { break }
             if Word.endsData(word) {
                 section = Word.operation(word)
-            } else if section >= Word.when && Word.operation(word) == Word.own,
+            } else if section >= Word.when && Word.operation(word) == Word.own {
+                // A selector that has no instances picked nothing: what it picked from has failed.
                 let index = blockOfOwner[UInt32(truncatingIfNeeded: Word.payload(word) + shift)]
-            {
-                if isTrue(Int(blocks[Int(index)].first) + place) != (section == Word.when) { return false }
+                let isMet = index.map { isTrue(Int(blocks[Int($0)].first) + place) } ?? false
+                if isMet != (section == Word.when) { return false }
             }
         }
         return true
