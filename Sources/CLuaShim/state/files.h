@@ -39,6 +39,8 @@ typedef struct handout_names {
 const char *handout_glob(handout_state *state, int root, const char *pattern, handout_names *names);
 /* 1 when the part has one of * ? [ in it. */
 int handout_is_pattern(const char *part, size_t length);
+/* Pushes the names as a list, each after `prefix`. They must have been sorted, and nothing be open. */
+void handout_push_names(lua_State *L, const handout_names *names, const char *prefix);
 /* The names in a folder, sorted, hidden ones left out; closes `fd`. */
 const char *handout_list_folder(handout_state *state, int fd, handout_names *names);
 /* Removes the folder at `path` with all that is in it, following no link. */

@@ -10,7 +10,7 @@
 
 enum { MOST_DEPTH = 64, MOST_NAMES = 1000 * 1000 };
 
-/* ---- Collecting and sorting names ---- */
+/* ---- Names: collected, sorted, pushed ---- */
 
 static const char *begin_names(handout_state *state, handout_names *names) {
     names->text = &state->scratch;
@@ -43,6 +43,18 @@ static void sort_names(handout_names *names) {
     for (uint32_t i = 0; i < names->count; i++) /* `**` may come to a name in two ways */
         if (i == 0 || strcmp(text + offsets[i], text + offsets[kept - 1]) != 0) offsets[kept++] = offsets[i];
     names->count = kept;
+}
+
+void handout_push_names(lua_State *L, const handout_names *names, const char *prefix) {
+    handout_state *state = handout_of(L);
+    lua_createtable(L, (int)names->count, 0);
+    for (uint32_t i = 0; i < names->count; i++) {
+        if ((i & 0xFFF) == 0xFFF) handout_check(state);
+        const char *name = (const char *)names->text->data + ((const uint32_t *)(const void *)names->offsets->data)[i];
+        if (*prefix) lua_pushfstring(L, "%s%s", prefix, name);
+        else lua_pushstring(L, name);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
 }
 
 const char *handout_list_folder(handout_state *state, int fd, handout_names *names) {
