@@ -34,6 +34,7 @@ const uint32_t *handout_skip_argument(const uint32_t *words) {
         while (n--) words = handout_skip_argument(words);
         return words;
     case HANDOUT_OP_KEYED:
+        n &= ~HANDOUT_NAMED_NEEDS;
         while (n--) words = handout_skip_argument(words + 1);
         return words;
     default: return words;
@@ -141,7 +142,7 @@ static uint32_t stands_for(const handout_tables *tables, uint32_t row) {
 
 uint32_t handout_resolve(const handout_tables *tables, uint32_t row) {
     for (int step = 0; step < MOST_STEPS; step++) {
-        if (row == HANDOUT_NONE || tables->results[row].tag != HANDOUT_ABSENT) return row;
+        if (row == HANDOUT_NONE || tables->results[row].tag != HANDOUT_ABSENT || tables->results[row].missing) return row;
         uint32_t next = stands_for(tables, row);
         if (next == row) return row;
         row = next;
