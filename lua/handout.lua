@@ -1059,6 +1059,12 @@ function Graph.__index.output(graph, name, handle)
   graph.outputs[#graph.outputs + 1] = { name = name, node = node }
 end
 
+--- What a node is called in its graph: of an output of an included graph the name of the task there.
+local path_in
+function path_in(node)
+  return node.kind == "part" and node.of.id .. "/" .. path_in(node.node) or node.id
+end
+
 --- The outputs of a graph, by name: those that it names, or the tasks that nothing refers to.
 local function outputs_of(graph)
   local outputs = {}
@@ -1070,13 +1076,13 @@ local function outputs_of(graph)
       if node.kind == "at" then return note(node.of) end
       if node.kind ~= "part" then referred[node] = true return end
       parts[node.of] = parts[node.of] or {}
-      parts[node.of][node.node] = true
+      parts[node.of][path_in(node.node)] = true
     end
     for _, row in ipairs(graph.rows) do each_reference(row, note) end
     for _, row in ipairs(graph.rows) do
       if row.kind == "include" then
         for _, inner in ipairs(outputs_of(row.inner)) do
-          if not (parts[row] and parts[row][inner.node]) then
+          if not (parts[row] and parts[row][path_in(inner.node)]) then
             local name = row.id .. "/" .. inner.name
             local part = { kind = "part", graph = graph, id = name, of = row, node = inner.node }
             outputs[#outputs + 1] = { name = name, node = part }
@@ -1327,8 +1333,9 @@ local function execute(run, node, name, key, arguments, missing)
   until not failure or number > retries or not may_retry(failure, options)
   if failure and options.recover then
     local given = arguments()
-    table.insert(given, 1, { kind = failure.kind, message = failure.message, task = name, attempt = number,
-      worker = "local", value = failure.value })
+    table.move(given, 1, given.n, 2) -- some may be nil
+    given[1] = { kind = failure.kind, message = failure.message, task = name, attempt = number,
+      worker = "local", value = failure.value }
     given.n = given.n + 1
     value, failure = attempt(run, options.recover, given, task)
   end
@@ -1390,6 +1397,14 @@ end
 local function gate(instance, node, own)
   local state
   local function look(other)
+    if is_of_instance(other) and not own then
+      -- What every instance is an element of: without it there is nothing to pick from.
+      local root = other
+      while is_of_instance(root) do root = root.of end
+      local cell = resolve(instance, root)
+      if bad[cell.state] and not cell.items then state = "skipped" end
+      return
+    end
     if is_of_instance(other) ~= (own ~= nil) then return end
     if bad[resolve(instance, other, own).state] then state = "skipped" end
   end
@@ -1504,7 +1519,9 @@ local function run_inner(run, instance, node, name, own, element)
   if #outputs ~= 1 then result.items, result.keys, result.is_keyed = {}, {}, true end
   for i, output in ipairs(outputs) do
     local cell = resolve(inner, output.node)
-    if bad[cell.state] then return node.options.optional and { state = "absent", reason = "failed" } or cell end
+    if bad[cell.state] then
+      return node.options.optional and { state = "absent", reason = "failed" } or { state = cell.state }
+    end
     if #outputs == 1 then return cell end
     result.items[i], result.keys[i] = cell, output.name
   end
@@ -1577,7 +1594,10 @@ end
 local function run_include(run, instance, node, wanted)
   local bound = {}
   for name, cell in next, node.bound do bound[name] = cell end
-  for _, name in ipairs(node.needs.names) do bound[name] = resolve(instance, node.needs.by[name].node) end
+  for _, name in ipairs(node.needs.names) do
+    local is_wanted = not wanted or wanted[node.inner.ids[name]]
+    bound[name] = is_wanted and resolve(instance, node.needs.by[name].node) or absent
+  end
   return { state = "done", instance = run_graph(run, node.inner, instance.prefix .. node.id .. "/", bound, wanted) }
 end
 
@@ -1661,6 +1681,7 @@ local function wanted_rows(graph, targets)
   local function want(scope, node)
     while node.kind == "at" do node = node.of end
     if node.kind == "input" then
+      scope.rows[node] = true
       local given = scope.row and scope.row.needs.by[node.id]
       if given then want(scope.outer, given.node) end
     elseif node.kind == "part" then

@@ -43,7 +43,7 @@ struct OutputSelection {
             let reference = Reference(word: word)
             if reference.isTask || reference.isOver { referenced[reference.payload] = true }
         }
-        return (0..<graph.count).filter { !referenced[$0] }.map { (graph.name(TaskID($0)), TaskID($0)) }
+        return (0..<graph.ownCount).filter { !referenced[$0] }.map { (graph.name(TaskID($0)), TaskID($0)) }
     }
 
     private func sorted(_ outputs: [(name: String, task: TaskID)]) -> [(name: String, task: TaskID)] {

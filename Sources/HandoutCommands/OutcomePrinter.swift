@@ -21,7 +21,7 @@ struct OutcomePrinter {
             let report = failure.report
             return OutcomePrinter.failureJSON(
                 failure.name, Int(report.attempt), "\(report.ended)", report.message, report.file, report.line,
-                report.worker)
+                report.worker, optional: report.optional)
         }
         for output in outcome.outputs { add(output) }
     }
@@ -69,10 +69,10 @@ struct OutcomePrinter {
 
     private static func failureJSON(
         _ task: String, _ attempt: Int, _ kind: String, _ message: String, _ file: String?, _ line: Int?,
-        _ worker: String
+        _ worker: String, optional: Bool = false
     ) -> String {
         "{\"task\":\(TextEscape.json(task)),\"attempt\":\(attempt),\"kind\":\"\(kind)\","
             + "\"message\":\(TextEscape.json(message)),\"file\":\(file.map { TextEscape.json($0) } ?? "null"),"
-            + "\"line\":\(line.map { String($0) } ?? "null"),\"worker\":\(TextEscape.json(worker))}"
+            + "\"line\":\(line.map { String($0) } ?? "null"),\"worker\":\(TextEscape.json(worker))\(optional ? ",\"optional\":true" : "")}"
     }
 }

@@ -134,6 +134,8 @@ struct Block: BitwiseCopyable {
     var isSource: Bool
     /// Map: an instance failed or was skipped for a failure.
     var isBad = false
+    /// One of these failed itself.
+    var hasFailed = false
     /// Map: first of the links to what follows it instance by instance.
     var firstLink: UInt32 = Block.none
     /// Reduce: block of the map that it streams from.

@@ -230,11 +230,19 @@ extension SchedulerCore {
         }
         switch kinds[origin] {
         case Word.taskKind, Word.whenKind:
-            if hasTrait(origin, RowTraits.pseudo) { end(row, .done) } else { makeReady(row, key: readyKey(row), slot: slot) }
+            if hasTrait(origin, RowTraits.pseudo) {
+                end(row, .done)
+            } else {
+                makeReady(row, key: readyKey(row), slot: slot)
+            }
         case Word.mapKind, Word.reduceKind: expandOrAsk(row, origin, shift, slot: slot, now, &output)
         case Word.selectorKind: ask(row, &output)
         case Word.selectKind:
-            if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) { ask(row, &output) } else { end(row, .done) }
+            if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) {
+                ask(row, &output)
+            } else {
+                end(row, .done)
+            }
         case Word.inputKind:
             if hasTrait(origin, RowTraits.needsTruth) { ask(row, &output) } else { end(row, .done) }
         default: end(row, .done)
@@ -256,10 +264,18 @@ extension SchedulerCore {
     }
 
     /// The row has a value, and it is neither nil nor false.
-    func isTrue(_ row: Int) -> Bool { state(row) == RowState.done && status[row] & RowFlags.falsy == 0 }
+    func isTrue(_ row: Int) -> Bool {
+        let state = state(row)
+        if state == RowState.done { return status[row] & RowFlags.falsy == 0 }
+        // A map in which something failed has the values of its other instances.
+        return state == RowState.skipped && blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil
+            && kinds[declaredRow(of: row)] == Word.mapKind
+    }
 
     private func picksInstance(_ origin: Int) -> Bool {
-        for word in referenceWords(origin) where Word.operation(word) == 0 { return kinds[Word.payload(word)] == Word.mapKind }
+        for word in referenceWords(origin) where Word.operation(word) == 0 {
+            return kinds[Word.payload(word)] == Word.mapKind
+        }
         return false
     }
 

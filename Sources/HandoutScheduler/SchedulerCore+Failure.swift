@@ -45,7 +45,8 @@ extension SchedulerCore {
                 record.lostInARow = 0
                 failures[task.rawValue] = record
                 self.record(
-                    .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now, &output)
+                    .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now, &output
+                )
                 output.actions.append(.recover(task, attempt: attempt))
                 makeReady(row, key: readyKey(row), slot: -1)
                 return true
@@ -112,10 +113,17 @@ extension SchedulerCore {
     private mutating func endWhileDraining(
         _ row: Int, _ attempt: UInt16, _ failure: Failure, _ now: UInt64, _ output: inout SchedulerOutput
     ) {
-        guard failure.ended == .cancelled || failure.ended == .lost else {
+        // One that would have been tried again is no failure of the task's.
+        let options = graph.options(of: TaskID(declaredRow(of: row)))
+        var record = failures[UInt32(row)] ?? FailureRecord()
+        let wouldGoOn =
+            !record.isRecovering && !failure.neverRetry
+            && RetryPolicy.allowsRetry(failure.ended, retries: options.retries, record: &record)
+            || options.recovers && !record.isRecovering
+        guard failure.ended == .cancelled || failure.ended == .lost || wouldGoOn else {
             return giveUp(row, attempt: attempt, failure.ended, now, &output)
         }
-        record(
+        self.record(
             .taskFailed(TaskID(row), attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now,
             &output)
         failures.removeValue(forKey: UInt32(row))
@@ -190,7 +198,7 @@ extension SchedulerCore {
         }
         let hasBegun = state == RowState.expanded
         var after = reason == .when ? RowState.absent : RowState.skipped
-        var failed = reason != .when
+        var failed = false
         if row >= declared {
             if !hasBegun {
                 endGraph(of: row, reason == .when ? .absent : reason == .upstream ? .upstream : .cancelled)
@@ -201,7 +209,11 @@ extension SchedulerCore {
             }
         }
         setState(row, after)
-        if after == RowState.absent || hasAlways { output.actions.append(.missing(TaskID(row), failed: failed)) }
+        // Rows that stand for others say of themselves what those say.
+        let isToBeTold = after == RowState.absent || hasAlways || isGraphInstance(row)
+        if isToBeTold && (kinds[origin] < Word.inputKind || reason == .when) {
+            output.actions.append(.missing(TaskID(row), failed: failed))
+        }
         rowEnded(row, slot: -1, now, &output)
     }
 
@@ -211,6 +223,13 @@ extension SchedulerCore {
         let block = blocks[searchBlock(of: row)]
         if row >= block.framesFirst && block.templateCount > 0 { return isCounted(origin) }
         return block.kind == .reduce || block.kind == .map && traits[origin] & RowTraits.pseudo == 0
+    }
+
+    /// The row gathers the outputs of a graph: without them it has no value, whoever asks.
+    private func isGraphInstance(_ row: Int) -> Bool {
+        guard row >= declared else { return false }
+        let block = blocks[searchBlock(of: row)]
+        return block.kind == .graphs && row < block.framesFirst
     }
 
     /// The row is a map itself, declared or in a graph, and no instance.

@@ -113,9 +113,11 @@ package final class RunTables: @unchecked Sendable {
         for row in first.index..<first.index + count { handout_value_free(&results.base[row]) }
     }
 
-    /// The row has ended without a value.
+    /// The row has ended without a value; of a map some instances may have one.
     func missing(_ task: TaskID, failed: Bool) {
-        var cell = handout_value()
+        var cell = results.base[task.index]
+        let isMap = UInt32(cell.tag) == HANDOUT_GROUP.rawValue && groups.base[Int(cell.as.group)].is_map != 0
+        if !isMap { cell = handout_value() }
         cell.missing = UInt8((failed ? HANDOUT_MISSING_FAILED : HANDOUT_MISSING_SKIPPED).rawValue)
         results.base[task.index] = cell
     }
@@ -124,8 +126,8 @@ package final class RunTables: @unchecked Sendable {
     func isIndirect(_ task: TaskID) -> Bool {
         let kind = plan.graph.kind(task)
         if kind == .input || kind == .select { return true }
-        guard kind == .map else { return false }
-        return templateOf[task.rawValue] != nil || plan.graph.options(of: task).isInline
+        // An inline map that is an output is computed for it.
+        return templateOf[task.rawValue] != nil && UInt32(results.base[task.index].tag) == HANDOUT_GROUP.rawValue
     }
 
     /// The value of a task, encoded; nil when it has none.
@@ -174,6 +176,8 @@ package final class RunTables: @unchecked Sendable {
         let index: UInt32
         switch countElements(task, declared, state, drop) {
         case .success(let group): index = group
+        // The map that asks which elements are picked runs over the same, and says so itself.
+        case .failure where kind == .selector: return .success(Expansion(elements: 0))
         case .failure(let error): return .failure(error)
         }
         let elements = Int(groups.base[Int(index)].elements)
@@ -338,7 +342,9 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func notElements(_ what: String, _ source: Reference?, _ declared: TaskID) -> ExpansionError {
-        let from = source.map { " of task '\(plan.graph.name(TaskID($0.payload)))'" } ?? ""
+        // As it was declared: without the names of includes.
+        let name = source.map { plan.graph.name(TaskID($0.payload)).split(separator: "/").last ?? "" }
+        let from = name.map { " of task '\($0)'" } ?? ""
         return failure("over: expected a list or a keyed table, got \(what)\(from)", declared)
     }
 
@@ -358,13 +364,19 @@ package final class RunTables: @unchecked Sendable {
         var value = handout_value()
         value.tag = UInt8(HANDOUT_GROUP.rawValue)
         value.as.group = UInt32(index)
-        if groups.base[index].is_map != 0 { appendInstances(index, first, count) } else { appendInner(index, declared, first, count) }
+        if groups.base[index].is_map != 0 {
+            appendInstances(index, first, count)
+        } else {
+            appendInner(index, declared, first, count)
+        }
         results.base[task.index] = value
     }
 
     /// A reduce or map over a map is expanded as soon as that is, and not counted by `expand`.
     private func followMap(_ task: TaskID, _ declared: TaskID, _ index: Int) {
-        guard let over = plan.graph.references(of: declared).first.map({ Reference(word: $0) }), over.isOver else { return }
+        guard let over = plan.graph.references(of: declared).first.map({ Reference(word: $0) }), over.isOver else {
+            return
+        }
         let cell = results.base[over.payload + shift(of: task)]
         if UInt32(cell.tag) == HANDOUT_GROUP.rawValue { takeElements(of: cell.as.group, for: index) }
     }

@@ -1,3 +1,5 @@
+import HandoutCore
+
 /// Constants, results and the bodies of functions.
 extension RandomPipeline {
     struct Body {

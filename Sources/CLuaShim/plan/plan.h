@@ -63,6 +63,7 @@ typedef struct handout_graph_record {
     handout_vector inputs;     /* rows of kind INPUT, uint32_t */
     handout_vector parts;      /* handout_plan_output: outputs of included graphs */
     handout_vector included;   /* first row and count of each include, uint32_t */
+    handout_vector given;      /* rows that includes were given as inputs, uint32_t */
     uint32_t sealed;           /* line and source of the include or map that uses it; 0: none does */
     uint64_t *id_table;        /* open addressing: hash in the high half, row + 1 in the low */
     uint32_t id_capacity;

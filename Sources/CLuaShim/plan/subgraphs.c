@@ -160,21 +160,35 @@ static void add_output(lua_State *L, handout_recorder *recorder, handout_vector 
     *to = (handout_plan_output){(uint32_t)(recorder->declared.count - 1), (uint32_t)length, row};
 }
 
+/* Marks rows that others refer to with 1; with 4 where that is a row outside of the include that the row came with. */
+static void mark_references(const handout_graph_record *graph, uint8_t *marks) {
+    const uint32_t *included = (const uint32_t *)graph->included.data;
+    size_t include = 0;
+    for (size_t i = 0; i < graph->given.count; i++) marks[((const uint32_t *)graph->given.data)[i]] |= 1 | 4;
+    for (uint32_t row = 0; row < graph->count; row++) {
+        while (include + 1 < graph->included.count && row >= included[include] + included[include + 1]) include += 2;
+        int inside = include + 1 < graph->included.count && row >= included[include];
+        uint32_t count;
+        const uint32_t *words = words_of(graph, row, &count);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t operation = handout_operation(words[i]), to = handout_payload(words[i]);
+            if (operation != HANDOUT_OP_TASK && operation != HANDOUT_OP_OVER && operation != HANDOUT_OP_OWN) continue;
+            marks[to] |= 1;
+            if (!inside || to < included[include]) marks[to] |= 4;
+        }
+    }
+}
+
 /* Gives a graph that names no outputs those that it has: rows that nothing refers to, and outputs of included graphs. */
 static void default_outputs(lua_State *L, handout_recorder *recorder, uint32_t graph_index) {
     handout_graph_record *graph = handout_graph_at(recorder, graph_index);
     if (graph->outputs.count || !graph->count) return;
     uint8_t *marks = calloc(graph->count, 1);
     handout_need_memory(L, marks);
-    const uint32_t *words = (const uint32_t *)graph->references.data;
-    for (size_t i = 0; i < graph->references.count; i++) {
-        uint32_t operation = handout_operation(words[i]);
-        if (operation == HANDOUT_OP_TASK || operation == HANDOUT_OP_OVER || operation == HANDOUT_OP_OWN)
-            marks[handout_payload(words[i])] |= 1;
-    }
     const uint32_t *included = (const uint32_t *)graph->included.data;
     for (size_t i = 0; i + 1 < graph->included.count; i += 2)
         for (uint32_t row = 0; row < included[i + 1]; row++) marks[included[i] + row] |= 2;
+    mark_references(graph, marks);
     for (uint32_t row = 0; row < graph->count; row++) {
         if (marks[row] || ((const uint8_t *)graph->kinds.data)[row] > HANDOUT_ROW_WHEN) continue;
         size_t length;
@@ -186,7 +200,7 @@ static void default_outputs(lua_State *L, handout_recorder *recorder, uint32_t g
     }
     for (size_t i = 0; i < graph->parts.count; i++) {
         handout_plan_output part = ((handout_plan_output *)graph->parts.data)[i];
-        if (!(marks[part.task] & 1))
+        if (!(marks[part.task] & 4))
             add_output(L, recorder, &graph->outputs, name_of_output(recorder, &part), part.name_length, part.task);
     }
     free(marks);
@@ -224,7 +238,8 @@ static void copy_words(const copying *now, uint32_t row, uint32_t kind) {
     uint32_t i = 0;
     for (; i < count && !is_section(from[i]); i++)
         handout_add_word(L, handout_graph_at(now->recorder, now->to), mapped(now, from[i]));
-    int runs = kind <= HANDOUT_ROW_WHEN;
+    /* An input that stands for another row is an output of the included graph, absent with it. */
+    int runs = kind <= HANDOUT_ROW_WHEN || (kind == HANDOUT_ROW_INPUT && count && handout_operation(from[0]) == HANDOUT_OP_TASK);
     const handout_parsed *options = now->options;
     const struct { uint32_t operation; int index; const char *name; } sections[] = {
         {HANDOUT_OP_AFTER, runs ? options->after : 0, "after"}, {HANDOUT_OP_WHEN, runs ? options->when : 0, "when"},
@@ -304,6 +319,7 @@ static uint32_t bind_input(const copying *now, uint32_t i, int given) {
         } else {
             result = handout_handle_row_of(L, now->recorder, now->to, handle, now->who, path);
             if (result == HANDOUT_NONE) result = 0;
+            add_u32(L, &handout_graph_at(now->recorder, now->to)->given, result);
         }
     } else if (!lua_isnil(L, -1)) {
         if (handout_encode_or_refuse(L, now->recorder, "input", now->who, path, "cannot be an input"))
@@ -362,15 +378,37 @@ static void copy_graph(copying *now, int given) {
     lua_pop(L, 1);
 }
 
+/* An output that is an input: a row of its own, so that it is known whether the output is used. */
+static uint32_t alias_row(copying *now, const char *name, size_t length, uint32_t row) {
+    handout_begin_row(now->L, now->recorder, now->to, name, length, HANDOUT_ROW_INPUT, handout_plain_options(now->L, now->recorder),
+                      handout_current_line(now->L, now->recorder));
+    handout_add_word(now->L, handout_graph_at(now->recorder, now->to), handout_word(HANDOUT_OP_TASK, row));
+    handout_add_section(now->L, now->recorder, now->to, now->options->after, HANDOUT_OP_AFTER, "after", now->who);
+    handout_add_section(now->L, now->recorder, now->to, now->options->when, HANDOUT_OP_WHEN, "when", now->who);
+    handout_add_section(now->L, now->recorder, now->to, now->options->unless, HANDOUT_OP_UNLESS, "unless", now->who);
+    handout_graph_record *to = handout_graph_at(now->recorder, now->to);
+    ((uint32_t *)to->included.data)[to->included.count - 1]++;
+    return handout_end_row(now->recorder, now->to, HANDOUT_NONE);
+}
+
 /* Pushes the table of handles by output name, and notes what may be an output of the including graph. */
-static void push_handles(copying *now) {
+static void push_handles(copying *now, uint32_t first) {
     lua_State *L = now->L;
     handout_graph_record *from = handout_graph_at(now->recorder, now->from);
+    uint32_t *aliases = lua_newuserdatauv(L, (from->outputs.count + 1) * sizeof(uint32_t), 0);
     lua_createtable(L, 0, (int)from->outputs.count);
     for (size_t i = 0; i < from->outputs.count; i++) {
         handout_plan_output output = ((handout_plan_output *)from->outputs.data)[i];
         const char *name = name_of_output(now->recorder, &output);
         uint32_t row = now->rows[output.task];
+        if (row < first) { /* one for all outputs that are the same input */
+            size_t earlier = 0;
+            const handout_plan_output *outputs = (const handout_plan_output *)from->outputs.data;
+            while (outputs[earlier].task != output.task) earlier++;
+            if (earlier == i) aliases[i] = alias_row(now, name, output.name_length, row);
+            else aliases[i] = aliases[earlier];
+            row = aliases[i];
+        }
         lua_pushlstring(L, name, output.name_length);
         lua_pushlightuserdata(L, handout_handle(now->to, row));
         lua_rawset(L, -3);
@@ -428,7 +466,8 @@ int handout_graph_include(lua_State *L) {
     copying now = {L, recorder, other->index, graph, prefix, lua_newuserdatauv(L, (count + 1u) * sizeof(uint32_t), 0), &parsed, who};
     seal(L, recorder, other->index);
     copy_graph(&now, lua_isnil(L, 4) ? 0 : 4);
-    push_handles(&now);
+    const handout_vector *included = &handout_graph_at(recorder, graph)->included;
+    push_handles(&now, ((const uint32_t *)included->data)[included->count - 2]);
     return 1;
 }
 

@@ -38,10 +38,13 @@ uint64_t handout_task_stream(handout_state *state) {
     return handout_hash(HANDOUT_HASH, name, strlen(name));
 }
 
+/* The id that the task was declared with: of one of an included graph without the names of the includes. */
 static void push_declared_name(lua_State *L, handout_runner *runner) {
     const uint32_t *offsets = runner->tables->name_offsets;
-    lua_pushlstring(L, (const char *)runner->tables->name_bytes + offsets[runner->row],
-                    offsets[runner->row + 1] - offsets[runner->row]);
+    const char *name = (const char *)runner->tables->name_bytes + offsets[runner->row];
+    size_t length = offsets[runner->row + 1] - offsets[runner->row], start = length;
+    while (start > 0 && name[start - 1] != '/') start--;
+    lua_pushlstring(L, name + start, length - start);
 }
 
 static void push_task_key(lua_State *L, handout_runner *runner) {

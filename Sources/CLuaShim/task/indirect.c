@@ -173,7 +173,9 @@ void handout_push_indirect(lua_State *L, handout_runner *runner, uint32_t task) 
     } else if (kind == HANDOUT_ROW_INPUT) {
         const uint32_t *words = handout_binding(tables, &place, &owner);
         if (!words) {
-            words = handout_find_word(tables, place.origin, HANDOUT_OP_CONSTANT);
+            const uint32_t *end;
+            words = handout_words(tables, place.origin, &end);
+            if (words == end) words = NULL;
             owner = place;
         }
         if (words) handout_push_argument(L, runner, &owner, words);
@@ -245,8 +247,8 @@ void handout_push_missing(lua_State *L, handout_runner *runner, uint32_t task) {
     if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
     luaL_checkstack(L, 12, "handout.task.missing");
     lua_newtable(L);
-    if (words < end && handout_operation(*words) == HANDOUT_OP_KEYED) {
-        uint32_t count = handout_payload(*words++);
+    if (words < end && handout_operation(*words) == HANDOUT_OP_KEYED && (*words & HANDOUT_NAMED_NEEDS)) {
+        uint32_t count = handout_entries(*words++);
         while (count--) {
             handout_push_pool(L, tables, handout_payload(*words));
             note_missing(L, runner, &place, words + 1);

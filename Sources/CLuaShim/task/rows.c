@@ -34,6 +34,7 @@ const uint32_t *handout_skip_argument(const uint32_t *words) {
         while (n--) words = handout_skip_argument(words);
         return words;
     case HANDOUT_OP_KEYED:
+        n &= ~HANDOUT_NAMED_NEEDS;
         while (n--) words = handout_skip_argument(words + 1);
         return words;
     default: return words;
@@ -113,7 +114,10 @@ static uint32_t stands_for(const handout_tables *tables, uint32_t row) {
     }
     if (kind == HANDOUT_ROW_INPUT) {
         const uint32_t *binding = handout_binding(tables, &place, &owner);
-        if (!binding) return row;
+        if (!binding) { /* an output of an included graph that was an input of it */
+            const uint32_t *end, *words = handout_words(tables, place.origin, &end);
+            return words < end && handout_operation(*words) == HANDOUT_OP_TASK ? handout_payload(*words) + place.shift : row;
+        }
         if (handout_operation(*binding) == HANDOUT_OP_TASK) return handout_payload(*binding) + owner.shift;
         if (handout_operation(*binding) == HANDOUT_OP_OWN) return handout_own(tables, &owner, handout_payload(*binding));
         if (handout_operation(*binding) == HANDOUT_OP_SELF && handout_payload(*binding) == 0 && !owner.group->bytes)
@@ -138,7 +142,7 @@ static uint32_t stands_for(const handout_tables *tables, uint32_t row) {
 
 uint32_t handout_resolve(const handout_tables *tables, uint32_t row) {
     for (int step = 0; step < MOST_STEPS; step++) {
-        if (row == HANDOUT_NONE || tables->results[row].tag != HANDOUT_ABSENT) return row;
+        if (row == HANDOUT_NONE || tables->results[row].tag != HANDOUT_ABSENT || tables->results[row].missing) return row;
         uint32_t next = stands_for(tables, row);
         if (next == row) return row;
         row = next;

@@ -250,12 +250,13 @@ static int attempt(lua_State *L) {
         runner->encoding = 1;
         return luaL_error(L, "the task returned %d values, expected one", results);
     }
-    if (runner->tables->kinds[runner->row] == HANDOUT_ROW_WHEN) {
-        runner->result.tag = results && lua_toboolean(L, -1) ? HANDOUT_TRUE : HANDOUT_FALSE;
-        return 0;
-    }
     if (results == 0) runner->result.tag = HANDOUT_NIL;
     else store_result(L, runner);
+    if (runner->tables->kinds[runner->row] == HANDOUT_ROW_WHEN) {
+        int is_true = runner->result.tag != HANDOUT_NIL && runner->result.tag != HANDOUT_FALSE;
+        handout_value_free(&runner->result);
+        runner->result.tag = is_true ? HANDOUT_TRUE : HANDOUT_FALSE;
+    }
     return 0;
 }
 
