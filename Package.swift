@@ -67,6 +67,7 @@ let package = Package(
                 "Handout", "HandoutWorker", "HandoutPlan", "HandoutCore", "LuaRuntime", "HandoutScheduler",
                 "HandoutExecutor",
             ], swiftSettings: settings),
+        .testTarget(name: "HandoutTests", dependencies: ["Handout", "LuaRuntime"], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests", dependencies: ["handout-lua", "HandoutCore"], swiftSettings: settings),
     ]

@@ -16,6 +16,8 @@ package struct LocalRunOptions: Sendable {
     package var taskMemory: UInt64 = 256 << 20
     /// The run directory: absolute, without links.
     package var directory = "/"
+    /// Tasks may read files beneath it.
+    package var readsFiles = true
     package var planTime: UInt64 = 10_000_000_000
     package var verify = false
     /// Every state finds the functions of tasks by running the script again, as a host does that was sent the source.
@@ -26,6 +28,9 @@ package struct LocalRunOptions: Sendable {
     package var progress: @Sendable (_ task: String, _ fraction: Double, _ text: String) -> Void = { _, _, _ in }
     /// Receives the run's events as JSON lines, some at a time, on the thread that calls `run`. Nil: none are recorded.
     package var eventLines: (@Sendable ([UInt8]) -> Void)?
+    /// Receives what happened, in order, likewise.
+    var eventBatches: (@Sendable (EventBatch) -> Void)?
+    var recordsEvents: Bool { eventLines != nil || eventBatches != nil }
     /// Calls a function of the embedding program for the named task; nil: there are none.
     package var call: HostCall?
 
@@ -73,7 +78,8 @@ package final class LocalRun: Sendable {
     private let pool: ThreadPool
     private let host: PlanHost
     private let outputs: [(name: String, task: TaskID)]
-    private let events: EventLines?
+    private let remarks: RemarkCollector?
+    private let clock = RunClock()
 
     /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
     package init(plan: Plan, parameters: [GivenParameter], options: LocalRunOptions) throws(PlanRefusal) {
@@ -83,26 +89,24 @@ package final class LocalRun: Sendable {
         outputs = try OutputSelection(plan).select(options.targets)
         guard let tables = RunTables(plan: plan, rerunsScript: options.rerunsScript) else { throw LocalRun.noMemory }
         self.tables = tables
-        let events =
-            options.eventLines == nil
-            ? nil : EventLines(run: id, plan: plan, tables: tables, slots: options.slots)
-        self.events = events
-        let clock = RunClock()
+        let remarks = options.recordsEvents ? RemarkCollector() : nil
+        self.remarks = remarks
         host = PlanHost(
             sources: plan.program,
-            log: { [log = options.log] task, level, text in
+            log: { [log = options.log, clock] task, level, text in
                 let text = String(decoding: text, as: UTF8.self)
                 log(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level, text)
-                events?.logged(TaskID(rawValue: task), level, text, time: clock.now)
+                remarks?.logged(TaskID(rawValue: task), level, text, time: clock.now)
             },
-            progress: { [progress = options.progress] task, fraction, text in
+            progress: { [progress = options.progress, clock] task, fraction, text in
                 progress(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), fraction, text)
-                events?.progressed(TaskID(rawValue: task), fraction, text, time: clock.now)
+                remarks?.progressed(TaskID(rawValue: task), fraction, text, time: clock.now)
             },
             nameOfTask: { tables.name(of: TaskID(rawValue: $0)) }, call: options.call)
         let program = ProgramStorage(
             plan: plan, parameters: parameters, directory: options.directory, run: id, worker: "local",
-            memory: options.taskMemory, planTime: options.planTime, verify: options.verify)
+            memory: options.taskMemory, planTime: options.planTime,
+            readsFiles: options.readsFiles, verify: options.verify)
         guard
             let pool = ThreadPool(
                 slots: options.slots, tables: tables, program: program, host: host, worker: "local")
@@ -113,7 +117,7 @@ package final class LocalRun: Sendable {
             configuration: SchedulerConfiguration(
                 slots: options.slots, keepGoing: options.keepGoing, seed: plan.seed,
                 targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
-                recordsEvents: events != nil),
+                recordsEvents: options.recordsEvents),
             link: pool, worker: "local", clock: clock)
     }
 
@@ -136,24 +140,33 @@ package final class LocalRun: Sendable {
             throw error
         }
         var next = begun
+        var narrator = narrator
         var snapshot: RunSnapshot
         repeat {
             next += 100_000_000
             coordinator.wait(until: next)
             snapshot = coordinator.snapshot()
             tick(snapshot, coordinator.drainNotes())
-            passEvents()
+            passEvents(isOver: snapshot.isFinished || snapshot.isAbandoned, &narrator)
         } while !snapshot.isFinished && !snapshot.isAbandoned
         if !snapshot.isAbandoned { pool.join() }
         return outcome(snapshot, seconds: Double(monotonicNow() - begun) / 1e9)
     }
 
-    private func passEvents() {
-        guard let events, let receive = options.eventLines else { return }
+    /// What happened since the last call; all of it when the run `isOver`.
+    private func passEvents(isOver: Bool, _ narrator: inout EventNarrator) {
+        guard let remarks else { return }
         let drained = coordinator.drainEvents()
-        let lines = events.lines(drained.events, failures: drained.failures)
-        if !lines.isEmpty { receive(lines) }
+        let batch = EventBatch(
+            events: drained.events, failures: drained.failures,
+            remarks: remarks.take(until: isOver ? UInt64.max : drained.time))
+        guard !batch.isEmpty else { return }
+        if let receive = options.eventLines { receive(EventLines.lines(narrator.events(of: batch))) }
+        options.eventBatches?(batch)
     }
+
+    /// What makes events of this run's batches.
+    var narrator: EventNarrator { EventNarrator(run: id, plan: plan, tables: tables, slots: options.slots) }
 
     /// Starts nothing more; what runs may end.
     package func cancel() { coordinator.cancel() }

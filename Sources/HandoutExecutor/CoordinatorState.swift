@@ -16,6 +16,7 @@ struct CoordinatorState: ~Copyable {
     var failures: [FailureReport] = []
     var idle = 0
     var isAbandoned = false
+    var isStopping = false
     /// Threads that sleep should look again.
     var wakesAll = false
     var wakesOne = false
@@ -96,7 +97,9 @@ struct CoordinatorState: ~Copyable {
                 }
                 link.recover(task)
             case .giveUp(let task, let attempt, let ended): giveUp(task, attempt, ended)
-            case .stopRunning: link.stopRunning()
+            case .stopRunning:
+                isStopping = true
+                link.stopRunning()
             case .finish: wakesAll = true
             }
         }

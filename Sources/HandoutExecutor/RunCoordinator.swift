@@ -25,6 +25,8 @@ package struct RunSnapshot: Sendable {
     package var isAbandoned: Bool
     /// It was stopped before its end, and not for a failure.
     package var isCancelled: Bool
+    /// A failure has ended the attempts that ran.
+    package var isStopping: Bool
 }
 
 /// The scheduler core behind one mutex, and the only owner of a run's state.
@@ -102,7 +104,7 @@ package final class RunCoordinator: @unchecked Sendable {
             state.abandonIfStuck(now: now)
             return RunSnapshot(
                 counts: state.core.counts, isFinished: state.core.isFinished, isAbandoned: state.isAbandoned,
-                isCancelled: state.core.isDraining && !state.core.hasFailed)
+                isCancelled: state.core.isDraining && !state.core.hasFailed, isStopping: state.isStopping)
         }
     }
 
@@ -122,10 +124,10 @@ package final class RunCoordinator: @unchecked Sendable {
     }
 
     /// The events since the last call, in order, and what describes the failed attempts among them. Empty unless the
-    /// configuration records events.
-    package func drainEvents() -> (events: [RunEvent], failures: [FailureReport]) {
-        locked { state, _ in
-            let drained = (state.output.events, state.described)
+    /// configuration records events. Events that follow are not before `time`, of the run's own clock.
+    package func drainEvents() -> (events: [RunEvent], failures: [FailureReport], time: UInt64) {
+        locked { state, now in
+            let drained = (state.output.events, state.described, now)
             state.output.events.removeAll(keepingCapacity: true)
             state.described.removeAll()
             return drained

@@ -86,6 +86,11 @@ package final class ProgramSources: Sendable {
         given = Dictionary(modules.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// The same program before anything was required.
+    package func renewed() -> ProgramSources {
+        ProgramSources(entry: entry, modules: Array(given.values), directory: directory)
+    }
+
     /// The sources so far; those indices stay.
     package var sources: [ProgramSource] { state.withLock { $0.sources } }
     package subscript(index: Int) -> ProgramSource { state.withLock { $0.sources[index] } }

@@ -13,10 +13,11 @@ package final class ProgramStorage: @unchecked Sendable {
 
     /// - Parameters:
     ///   - directory: the run directory, absolute and without links.
+    ///   - readsFiles: tasks may read files beneath that directory.
     ///   - memory: the limit in bytes of an attempt without `memory`.
     package init(
         plan: Plan, parameters given: [GivenParameter], directory: String, run: String, worker: String, memory: UInt64,
-        planTime: UInt64, verify: Bool = false
+        planTime: UInt64, readsFiles: Bool = true, verify: Bool = false
     ) {
         self.plan = plan
         parameters = ParameterStorage(given)
@@ -34,7 +35,7 @@ package final class ProgramStorage: @unchecked Sendable {
                 source_length: entry.text.count, chunk_name: entry.chunkName.base, parameters: parameters.base,
                 parameter_count: parameters.count, seed: plan.seed, user_globals: plan.hasUserGlobals ? 1 : 0,
                 run_directory: texts[0], run_id: texts[1], worker: texts[2], default_memory: memory,
-                plan_time: planTime, verify: verify ? 1 : 0))
+                plan_time: planTime, no_files: readsFiles ? 0 : 1, verify: verify ? 1 : 0))
     }
 
     deinit {

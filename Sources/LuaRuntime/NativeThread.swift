@@ -1,4 +1,5 @@
 package import CLuaShim
+import Glibc
 
 /// A thread made in C, with the signal mask that deadlines need, whatever the mask of the thread that makes it.
 ///
@@ -25,6 +26,9 @@ package final class NativeThread: @unchecked Sendable {
             throw ThreadError(code: status)
         }
     }
+
+    /// Lets the thread end by itself. Instead of `join`.
+    package func detach() { pthread_detach(handle) }
 
     /// Waits for the body to return. Once.
     package func join() { handout_thread_join(handle) }

@@ -148,6 +148,8 @@ int handout_thread_join_within(pthread_t thread, uint64_t nanoseconds);
 /* The deadline signal, SIGURG by default; 0: no signal is used and deadlines only hold at calls of our own functions.
  * Before the first thread. */
 void handout_use_signal(int signal_number);
+/* The same at any time. Returns 0, or -1 when threads were started with another signal. */
+int handout_choose_signal(int signal_number);
 /* Time after a deadline, in ns, after which a thread that is still in C code is marked `stuck`. Default 0.5 s. */
 void handout_set_grace(uint64_t nanoseconds);
 /* Ticks of the watchdog so far: 0 while nothing had a deadline. For tests. */
@@ -382,6 +384,7 @@ typedef struct handout_program {
     const char *worker;
     uint64_t default_memory; /* limit of an attempt without `memory` */
     uint64_t plan_time;      /* CPU ns for the script */
+    int no_files;            /* handout.fs is not allowed */
     int verify;              /* compare every captured table after every task */
 } handout_program;
 

@@ -404,12 +404,27 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     }
 }
 
+static pthread_mutex_t signal_lock = PTHREAD_MUTEX_INITIALIZER; /* holds the choice of the signal */
+static int signal_in_use;
+
 static void install_handler(void) {
     struct sigaction action = {.sa_flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK};
-    if (used_signal() == 0) return;
-    action.sa_sigaction = on_signal;
-    sigemptyset(&action.sa_mask);
-    sigaction(used_signal(), &action, &previous_action);
+    pthread_mutex_lock(&signal_lock);
+    signal_in_use = 1;
+    if (used_signal() != 0) {
+        action.sa_sigaction = on_signal;
+        sigemptyset(&action.sa_mask);
+        sigaction(used_signal(), &action, &previous_action);
+    }
+    pthread_mutex_unlock(&signal_lock);
+}
+
+int handout_choose_signal(int signal_number) {
+    pthread_mutex_lock(&signal_lock);
+    int refused = signal_in_use && signal_number != atomic_load(&watchdog.signal);
+    if (!refused) handout_use_signal(signal_number);
+    pthread_mutex_unlock(&signal_lock);
+    return refused ? -1 : 0;
 }
 
 static void set_mask(void) {

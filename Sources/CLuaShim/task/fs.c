@@ -84,6 +84,10 @@ static const char *why_not_opened(int error) {
 static void read_path(lua_State *L, const char *call, off_t offset, size_t length) {
     handout_runner *runner = handout_runner_of(L);
     if (!runner) luaL_error(L, "handout.%s is only there inside a task (while planning: handout.read)", call);
+    if (runner->program->no_files) {
+        lua_pushfstring(L, "%s: reading files is not allowed in this run", call);
+        handout_raise_final(L);
+    }
     size_t path_length;
     const char *path = luaL_checklstring(L, 1, &path_length), *rest = beneath(L, runner, call, path, path_length);
     int fd = open_beneath(runner, *rest ? rest : ".");

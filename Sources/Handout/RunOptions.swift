@@ -1,0 +1,89 @@
+import LuaRuntime
+
+/// How a program is to be run.
+public struct RunOptions: Sendable {
+    /// What runs the tasks. Default: as many threads of this process as there are cores.
+    public var workers = Workers.local(threads: nil)
+    /// What tasks may do beyond computing, where they also ask for it (`grant`). Default: nothing.
+    public var allow: Set<Permission> = []
+    public var limits = Limits()
+    /// Of `math.random`, and of the spread of pauses before retries. Default: 0.
+    public var seed: UInt64 = 0
+    /// Output names, else ids of tasks: only they and what they need are run. Default: all.
+    public var targets: [String] = []
+    /// After a failure, what does not depend on it goes on. Default: false, the first failure ends the run.
+    public var keepGoing = false
+    /// The run directory, which the relative paths of tasks start from. Default: the current directory.
+    public var directory = "."
+    /// The run's events are kept for `Run.events`: about 100 bytes each until they are read. Default: true.
+    public var recordsEvents = true
+    /// The signal that ends Lua code whose deadline has passed. It is the whole process's: the first run that is started
+    /// decides, and a later one that asks for another is refused. Nil, the default: what is in use, at first SIGURG.
+    public var deadlineSignal: DeadlineSignal?
+    /// Receives what the script prints while it is planned, a line at a time, on a thread of the run. Default: dropped.
+    public var print: @Sendable (String) -> Void = { _ in }
+
+    public init() {}
+
+    /// What runs the tasks.
+    public struct Workers: Sendable, Hashable {
+        var threads: Int?
+
+        /// Threads of this process, 1 to 1024; nil: as many as there are cores.
+        public static func local(threads: Int?) -> Workers { Workers(threads: threads) }
+    }
+
+    /// Something that a run allows its tasks, where they ask for it.
+    public struct Permission: Sendable, Hashable {
+        enum Kind: Sendable, Hashable {
+            case host(String)
+            case readDirectory
+        }
+        let kind: Kind
+
+        /// To call this function of the program (`grant.host`).
+        public static func host(_ name: String) -> Permission { Permission(kind: .host(name)) }
+        /// To read files beneath the run directory, but hidden ones (`handout.fs`).
+        public static var readDirectory: Permission { Permission(kind: .readDirectory) }
+    }
+
+    /// What planning and tasks may use at most.
+    public struct Limits: Sendable, Hashable {
+        /// CPU time that the script may take until it has returned its graph.
+        public var planningTime: Duration
+        /// Bytes that it may use meanwhile.
+        public var planningMemory: Int
+        /// Bytes that an attempt may use whose task says no `memory`.
+        public var taskMemory: Int
+
+        public init(
+            planningTime: Duration = .seconds(10), planningMemory: Int = 1 << 30, taskMemory: Int = 256 << 20
+        ) {
+            self.planningTime = planningTime
+            self.planningMemory = planningMemory
+            self.taskMemory = taskMemory
+        }
+    }
+
+    /// How Lua code is ended when its deadline has passed.
+    public enum DeadlineSignal: Sendable, Hashable {
+        /// By this signal, whose handler is replaced; a signal that is not for us is passed on to the one that was there.
+        case number(Int32)
+        /// By none: deadlines and `cancel(.now)` hold only where Lua code calls a function of `handout` or a library
+        /// function that may take long. A loop that calls nothing goes on.
+        case off
+    }
+}
+
+/// The name that `RunOptions.limits` has in short.
+public typealias Limits = RunOptions.Limits
+
+extension Duration {
+    /// Whole nanoseconds; negative durations are 0.
+    var nanoseconds: UInt64 {
+        let parts = components
+        guard parts.seconds >= 0 else { return 0 }
+        let (product, isLarge) = UInt64(parts.seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return isLarge ? UInt64.max : product + UInt64(max(0, parts.attoseconds) / 1_000_000_000)
+    }
+}

@@ -1,0 +1,107 @@
+import Glibc
+import HandoutCore
+import HandoutPlan
+import LuaRuntime
+import Synchronization
+
+/// Plans a program and starts to run it: `try await Handout.start(program)`.
+///
+/// Returns when the script has returned its graph, every problem was looked for, and the first tasks are about to run. The
+/// script, its tasks and what waits for them are on threads of the run's own; Swift's are never blocked.
+///
+/// - Parameters:
+///   - host: functions of this program that tasks may call, where `options.allow` names them.
+/// - Throws: `ScriptError` with every problem of the script; `RunError` when the directory is not there, the deadline signal
+///   is another, or the system has no threads; `CancellationError` when the calling task was cancelled meanwhile.
+public func start(
+    _ program: Program, options: RunOptions = RunOptions(), host: HostFunctions = HostFunctions()
+) async throws -> Run {
+    try Task.checkCancellation()
+    let starter = try RunStarter(program, options, host)
+    let run: Run = try await withCheckedThrowingContinuation { continuation in
+        do throws(ThreadError) {
+            // The thread of the run: it plans, then waits for the run's end.
+            let thread = try NativeThread {
+                let planned = Result { () throws(ScriptError) in try starter.plan() }
+                continuation.resume(with: planned)
+                if case .success(let run) = planned { run.perform() }
+            }
+            thread.detach()
+        } catch {
+            continuation.resume(throwing: RunError(noThread: error))
+        }
+    }
+    if Task.isCancelled {
+        run.cancel(.now)
+        throw CancellationError()
+    }
+    return run
+}
+
+/// What a run is made from, checked.
+private struct RunStarter: Sendable {
+    private let program: Program
+    private let options: RunOptions
+    private let host: HostFunctions
+    private let threads: Int
+    private let directory: String
+
+    init(_ program: Program, _ options: RunOptions, _ host: HostFunctions) throws(RunError) {
+        self.program = program
+        self.options = options
+        self.host = host
+        threads = max(1, min(1024, options.workers.threads ?? ProcessFacts.cores))
+        directory = try RunStarter.resolved(options.directory)
+        let number: Int32
+        switch options.deadlineSignal {
+        case nil: return
+        case .off: number = 0
+        case .number(let signal): number = signal
+        }
+        if !ProcessFacts.useDeadlineSignal(number) {
+            throw RunError(code: .signal, message: "another deadline signal is in use in this process already")
+        }
+    }
+
+    private static func resolved(_ directory: String) throws(RunError) -> String {
+        guard let path = realpath(directory, nil) else {
+            throw RunError(code: .directory, message: "directory '\(directory)': \(String(cString: strerror(errno)))")
+        }
+        defer { free(path) }
+        return String(cString: path)
+    }
+
+    func plan() throws(ScriptError) -> Run {
+        var limits = PlanLimits()
+        limits.time = options.limits.planningTime.nanoseconds
+        limits.memory = UInt64(max(0, options.limits.planningMemory))
+        limits.cpu = UInt64(threads) * 10_000
+        let planner = Planner(limits: limits, seed: options.seed, print: options.print)
+        do {
+            let plan = try planner.plan(program.sources.renewed(), parameters: program.given, inputs: program.inputs)
+            return try run(of: plan)
+        } catch {
+            throw ScriptError(error)
+        }
+    }
+
+    private func run(of plan: Plan) throws(PlanRefusal) -> Run {
+        var allowed: Set<String> = []
+        for case .host(let name) in options.allow.map(\.kind) { allowed.insert(name) }
+        let calls = HostCalls(host, allowed: allowed)
+        let channel = EventChannel()
+        var local = LocalRunOptions()
+        local.slots = threads
+        local.targets = options.targets
+        local.keepGoing = options.keepGoing
+        local.taskMemory = UInt64(max(0, options.limits.taskMemory))
+        local.directory = directory
+        local.planTime = options.limits.planningTime.nanoseconds
+        local.readsFiles = options.allow.contains(.readDirectory)
+        local.call = { _, name, arguments in calls.call(name, arguments) }
+        if options.recordsEvents { local.eventBatches = { channel.send($0) } }
+        let run = try LocalRun(plan: plan, parameters: program.given, options: local)
+        channel.open(run.narrator)
+        return Run(run, name: plan.graph.name, calls: calls, channel: channel)
+    }
+}

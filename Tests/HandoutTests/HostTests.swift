@@ -1,0 +1,140 @@
+import Handout
+import Testing
+
+/// `handout.host`: functions of the program that tasks call.
+struct HostTests {
+    private static let call = """
+        g:task("t", { grant = { host = { "f", "g" } }, retries = 1 }, function() return handout.host.f(1, "a", nil, { x = 2.5 }) end)
+        """
+
+    private func run(
+        _ body: String = HostTests.call, allow: Set<RunOptions.Permission> = [.host("f"), .host("g")],
+        _ host: HostFunctions
+    ) async throws -> RunResult {
+        try await start(program(body), options: options(allow: allow), host: host).result
+    }
+
+    @Test func `arguments and results are plain data`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { arguments in .list([.integer(arguments.count), arguments[1], arguments[3]]) }
+        let result = try await run(host)
+        #expect(result["t"] == [4, "a", ["x": 2.5]])
+        #expect(result.ok)
+    }
+
+    @Test func `a function may wait, more often than there are threads of Swift's`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { arguments in
+            for _ in 0..<3 { await Task.yield() }
+            return arguments[0]
+        }
+        let result = try await start(
+            program(
+                """
+                local list = {}
+                for i = 1, 200 do list[i] = i end
+                g:map("m", { over = list, cpu = 0, grant = { host = { "f" } } }, function(x) return handout.host.f(x) end)
+                """), options: options(threads: 32, allow: [.host("f")]), host: host
+        ).result
+        #expect(result["m"] == .list((1...200).map { .integer($0) }))
+    }
+
+    @Test func `what it throws is an error of the task, with its name`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ in throw HostError("no such image") }
+        let result = try await run(host)
+        let failure = try #require(result.failures.first)
+        #expect(failure.message == "t.lua:3: host.f: no such image")
+        #expect(failure.kind == .error && failure.attempt == 2 && failure.line == 3 && failure.file == "t.lua")
+    }
+
+    @Test func `a script may catch what it throws`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ async throws in throw HostError("no") }
+        let result = try await run(
+            """
+            g:task("t", { grant = { host = { "f" } } }, function() return select(2, pcall(handout.host.f)) end)
+            """, host)
+        #expect(result["t"] == "host.f: no")
+    }
+
+    @Test func `a result that Lua cannot hold is an error`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ in [1, .null] }
+        #expect(
+            try await run(host).failures.map(\.message) == [
+                "t.lua:3: host.f: the result cannot be handed to Lua: value[2]: a list has no nil"
+            ])
+    }
+
+    @Test func `an argument that is no plain data is an error`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ in .null }
+        let result = try await run(
+            "g:task('t', { grant = { host = { 'f' } } }, function() return handout.host.f(1, { a = print }) end)", host)
+        #expect(result.failures.map(\.message) == ["host.f: argument 2.a: a function cannot leave its task"])
+    }
+
+    @Test func `a task that was not granted the function may not call it, and is not tried again`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ in true }
+        let result = try await run("g:task('t', { retries = 3 }, function() return handout.host.f() end)", host)
+        #expect(
+            result.failures.map(\.message) == ["host.f: not granted (the task needs grant = { host = { \"f\" } })"])
+        #expect(result.failures.map(\.attempt) == [1])
+    }
+
+    @Test func `nothing is allowed unless the run names it`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ in true }
+        let none = try await run(allow: [], host)
+        #expect(none.failures.map(\.message) == ["host.f: not allowed in this run (its program allows no function)"])
+        #expect(none.failures.map(\.attempt) == [1])
+        let other = try await run(allow: [.host("g")], host)
+        #expect(other.failures.map(\.message) == ["host.f: not allowed in this run (its program allows g)"])
+    }
+
+    @Test func `a function that is not there is said with those that are`() async throws {
+        var host = HostFunctions()
+        host.expose("b") { _ in true }
+        host.expose("a") { _ in true }
+        #expect(
+            try await run(host).failures.map(\.message) == ["host: no function 'f' (the program exposes: a, b)"])
+        #expect(
+            try await run(HostFunctions()).failures.map(\.message) == [
+                "host: no function 'f' (the program exposes none)"
+            ])
+    }
+
+    @Test func `the script itself cannot call it while it is planned`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { _ in true }
+        await #expect(throws: ScriptError.self) { try await run("handout.host.f()", host) }
+    }
+
+    @Test func `a deadline that passes while a function waits ends the attempt when it returns`() async throws {
+        let door = Door()
+        var host = HostFunctions()
+        host.expose("f") { _ in
+            await door.pass()
+            return true
+        }
+        host.expose("g") { _ in
+            door.open()
+            return true
+        }
+        // The second task's timeout is later: when it is over, the first one's has passed long since.
+        let result = try await run(
+            """
+            g:task("t", { timeout = "20ms", cpu = 0, grant = { host = { "f" } } }, function() handout.host.f() return 1 end)
+            g:task("u", { timeout = "1s", cpu = 0, optional = true, grant = { host = { "g" } } }, function()
+              local begun = os.clock()
+              while os.clock() - begun < 0.7 do end
+              handout.host.g()
+            end)
+            """, host)
+        #expect(result.failures.map(\.kind) == [.timeout])
+        #expect(result.failures.map(\.message) == ["timeout of 0.02 s reached"])
+        #expect(!result.isAbandoned)
+    }
+}
