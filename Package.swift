@@ -49,6 +49,9 @@ let package = Package(
                 "CLuaShim",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
+        .executableTarget(
+            name: "handout-embedding-example", dependencies: ["Handout"], path: "Examples/embedding",
+            exclude: ["check", "nightly.lua"], swiftSettings: settings),
         .executableTarget(name: "handout-lua", dependencies: ["HandoutCommands"], swiftSettings: settings),
         .target(
             name: "HandoutTesting", dependencies: ["HandoutCore", "HandoutScheduler"], swiftSettings: settings),

@@ -32,7 +32,8 @@ extension Run.Event {
             return "\"kind\":\"task_started\",\(of(attempt)),\"worker\":\(TextEscape.json(worker)),"
                 + "\"variant\":\(variant),\"amounts\":\(self.amounts(amounts))"
         case .taskProgressed(let attempt, let fraction, let text):
-            return "\"kind\":\"task_progressed\",\"fraction\":\(fraction),\"text\":\(TextEscape.json(text)),\(of(attempt))"
+            return
+                "\"kind\":\"task_progressed\",\"fraction\":\(fraction),\"text\":\(TextEscape.json(text)),\(of(attempt))"
         case .taskLogged(let attempt, let level, let text):
             return "\"kind\":\"task_logged\",\"level\":\"\(level)\",\"text\":\(TextEscape.json(text)),\(of(attempt))"
         case .taskFinished(let attempt, let worker, let seconds, let bytes):

@@ -17,6 +17,7 @@ public final class Run: Sendable {
 
     private struct Ending {
         var result: Result<RunResult, any Error>?
+        var wasCancelled = false
         var waiting: [CheckedContinuation<Result<RunResult, any Error>, Never>] = []
     }
 
@@ -43,6 +44,7 @@ public final class Run: Sendable {
 
     /// Ends the run early. From any thread; may be called again.
     public func cancel(_ how: Cancellation) {
+        ending.withLock { $0.wasCancelled = true }
         switch how {
         case .drain: local.cancel()
         case .now:
@@ -83,7 +85,9 @@ public final class Run: Sendable {
                 // Fail-fast has ended what runs: functions that wait are told.
                 if snapshot.isStopping { calls.stop() }
             }
-            result = .success(RunResult(outcome, run: id))
+            var ended = RunResult(outcome, run: id)
+            if !ended.ok && ending.withLock({ $0.wasCancelled }) { ended.isCancelled = true }
+            result = .success(ended)
         } catch {
             result = .failure(RunError(noThread: error))
         }

@@ -98,7 +98,8 @@ struct EventNarrator: Sendable {
         let task = attempt(remark.task, attempts[remark.task] ?? 1)
         switch remark.kind {
         case .logged(let level, let text): append(remark.time, .taskLogged(task, level, text), to: &output)
-        case .progressed(let fraction, let text): append(remark.time, .taskProgressed(task, fraction, text), to: &output)
+        case .progressed(let fraction, let text):
+            append(remark.time, .taskProgressed(task, fraction, text), to: &output)
         }
     }
 

@@ -13,9 +13,10 @@ package enum HostReply: Sendable {
 
 /// Calls a function of the embedding program; `arguments` are encoded values one after the other. On the task's thread,
 /// which it may block.
-package typealias HostCall = @Sendable (
-    _ task: UInt32, _ name: String, _ arguments: UnsafeBufferPointer<UInt8>
-) -> HostReply
+package typealias HostCall =
+    @Sendable (
+        _ task: UInt32, _ name: String, _ arguments: UnsafeBufferPointer<UInt8>
+    ) -> HostReply
 
 /// What a state may ask of Swift while Lua runs: sources of modules, names of tasks, and where logs go.
 ///

@@ -9,7 +9,7 @@ struct HostTests {
 
     private func run(
         _ body: String = HostTests.call, allow: Set<RunOptions.Permission> = [.host("f"), .host("g")],
-        _ host: HostFunctions
+        host: HostFunctions
     ) async throws -> RunResult {
         try await start(program(body), options: options(allow: allow), host: host).result
     }
@@ -17,7 +17,7 @@ struct HostTests {
     @Test func `arguments and results are plain data`() async throws {
         var host = HostFunctions()
         host.expose("f") { arguments in .list([.integer(arguments.count), arguments[1], arguments[3]]) }
-        let result = try await run(host)
+        let result = try await run(host: host)
         #expect(result["t"] == [4, "a", ["x": 2.5]])
         #expect(result.ok)
     }
@@ -42,7 +42,7 @@ struct HostTests {
     @Test func `what it throws is an error of the task, with its name`() async throws {
         var host = HostFunctions()
         host.expose("f") { _ in throw HostError("no such image") }
-        let result = try await run(host)
+        let result = try await run(host: host)
         let failure = try #require(result.failures.first)
         #expect(failure.message == "t.lua:3: host.f: no such image")
         #expect(failure.kind == .error && failure.attempt == 2 && failure.line == 3 && failure.file == "t.lua")
@@ -54,7 +54,7 @@ struct HostTests {
         let result = try await run(
             """
             g:task("t", { grant = { host = { "f" } } }, function() return select(2, pcall(handout.host.f)) end)
-            """, host)
+            """, host: host)
         #expect(result["t"] == "host.f: no")
     }
 
@@ -62,7 +62,7 @@ struct HostTests {
         var host = HostFunctions()
         host.expose("f") { _ in [1, .null] }
         #expect(
-            try await run(host).failures.map(\.message) == [
+            try await run(host: host).failures.map(\.message) == [
                 "t.lua:3: host.f: the result cannot be handed to Lua: value[2]: a list has no nil"
             ])
     }
@@ -71,14 +71,15 @@ struct HostTests {
         var host = HostFunctions()
         host.expose("f") { _ in .null }
         let result = try await run(
-            "g:task('t', { grant = { host = { 'f' } } }, function() return handout.host.f(1, { a = print }) end)", host)
+            "g:task('t', { grant = { host = { 'f' } } }, function() return handout.host.f(1, { a = print }) end)",
+            host: host)
         #expect(result.failures.map(\.message) == ["host.f: argument 2.a: a function cannot leave its task"])
     }
 
     @Test func `a task that was not granted the function may not call it, and is not tried again`() async throws {
         var host = HostFunctions()
         host.expose("f") { _ in true }
-        let result = try await run("g:task('t', { retries = 3 }, function() return handout.host.f() end)", host)
+        let result = try await run("g:task('t', { retries = 3 }, function() return handout.host.f() end)", host: host)
         #expect(
             result.failures.map(\.message) == ["host.f: not granted (the task needs grant = { host = { \"f\" } })"])
         #expect(result.failures.map(\.attempt) == [1])
@@ -87,10 +88,10 @@ struct HostTests {
     @Test func `nothing is allowed unless the run names it`() async throws {
         var host = HostFunctions()
         host.expose("f") { _ in true }
-        let none = try await run(allow: [], host)
+        let none = try await run(allow: [], host: host)
         #expect(none.failures.map(\.message) == ["host.f: not allowed in this run (its program allows no function)"])
         #expect(none.failures.map(\.attempt) == [1])
-        let other = try await run(allow: [.host("g")], host)
+        let other = try await run(allow: [.host("g")], host: host)
         #expect(other.failures.map(\.message) == ["host.f: not allowed in this run (its program allows g)"])
     }
 
@@ -99,9 +100,9 @@ struct HostTests {
         host.expose("b") { _ in true }
         host.expose("a") { _ in true }
         #expect(
-            try await run(host).failures.map(\.message) == ["host: no function 'f' (the program exposes: a, b)"])
+            try await run(host: host).failures.map(\.message) == ["host: no function 'f' (the program exposes: a, b)"])
         #expect(
-            try await run(HostFunctions()).failures.map(\.message) == [
+            try await run(host: HostFunctions()).failures.map(\.message) == [
                 "host: no function 'f' (the program exposes none)"
             ])
     }
@@ -109,7 +110,7 @@ struct HostTests {
     @Test func `the script itself cannot call it while it is planned`() async throws {
         var host = HostFunctions()
         host.expose("f") { _ in true }
-        await #expect(throws: ScriptError.self) { try await run("handout.host.f()", host) }
+        await #expect(throws: ScriptError.self) { try await run("handout.host.f()", host: host) }
     }
 
     @Test func `a deadline that passes while a function waits ends the attempt when it returns`() async throws {
@@ -123,16 +124,16 @@ struct HostTests {
             door.open()
             return true
         }
-        // The second task's timeout is later: when it is over, the first one's has passed long since.
+        // The second task takes longer than the grace time after which code that cannot be stopped ends a run.
         let result = try await run(
             """
             g:task("t", { timeout = "20ms", cpu = 0, grant = { host = { "f" } } }, function() handout.host.f() return 1 end)
-            g:task("u", { timeout = "1s", cpu = 0, optional = true, grant = { host = { "g" } } }, function()
+            g:task("u", { cpu = 0, grant = { host = { "g" } } }, function()
               local begun = os.clock()
               while os.clock() - begun < 0.7 do end
               handout.host.g()
             end)
-            """, host)
+            """, host: host)
         #expect(result.failures.map(\.kind) == [.timeout])
         #expect(result.failures.map(\.message) == ["timeout of 0.02 s reached"])
         #expect(!result.isAbandoned)

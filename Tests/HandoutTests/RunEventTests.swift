@@ -35,7 +35,9 @@ struct RunEventTests {
         #expect(kinds.contains(.taskLogged(.init(id: "m[1]", number: 1), .warning, "at 10")))
         #expect(kinds.contains(.taskLogged(.init(id: "m[2]", number: 2), .warning, "at 20")))
         #expect(kinds.contains(.taskProgressed(.init(id: "m[1]", number: 1), 1, "half")))
-        #expect(kinds.contains(.taskSkipped(task: "lost", .upstream)) || kinds.contains(.taskSkipped(task: "lost", .cancelled)))
+        #expect(
+            kinds.contains(.taskSkipped(task: "lost", .upstream))
+                || kinds.contains(.taskSkipped(task: "lost", .cancelled)))
         let failures = kinds.compactMap { if case .taskFailed(let failure) = $0 { failure } else { nil } }
         #expect(failures.map(\.message) == ["again", "never"])
         #expect(failures.map(\.isFinal) == [false, true])
@@ -97,7 +99,8 @@ struct RunEventTests {
     @Test func `an event as JSON is what --events writes`() async throws {
         var event = Run.Event(
             sequence: 3, time: 0.5, run: "r",
-            kind: .taskStarted(.init(id: "a", number: 1), worker: "local", variant: 1, amounts: ["memory": 1024, "cpu": 0.5]))
+            kind: .taskStarted(
+                .init(id: "a", number: 1), worker: "local", variant: 1, amounts: ["memory": 1024, "cpu": 0.5]))
         #expect(
             event.json
                 == #"{"seq":3,"time":0.5,"run":"r","kind":"task_started","task":"a","attempt":1,"worker":"local","variant":1,"#

@@ -53,20 +53,22 @@ struct RunTests {
 
     @Test func `parameters, targets, modules, files and folders that are not there are refused`() async throws {
         func code(_ body: String, _ parameters: [String: Value] = [:], targets: [String] = []) async -> String {
-            var options = options()
-            options.targets = targets
+            var chosen = options()
+            chosen.targets = targets
             do {
-                _ = try await start(program(body, parameters: parameters), options: options)
+                _ = try await start(program(body, parameters: parameters), options: chosen)
                 return "started"
             } catch { return (error as? ScriptError)?.message ?? "\(error)" }
         }
         #expect(await code("g:task('a', function() end)", ["x": 1]) == "parameter 'x' is not one of the script's")
-        #expect(await code("g:task('a', function() end)", targets: ["b"]) == "target 'b': no output or task of that name")
+        #expect(
+            await code("g:task('a', function() end)", targets: ["b"])
+                == "target 'b': no output or task of that name (did you mean 'a'?)")
         #expect(await code("require 'acme'").hasPrefix("module 'acme' not found"))
         #expect(throws: ScriptError.self) { try Program(path: "/no/such/script.lua") }
-        var options = RunOptions()
-        options.directory = "/no/such/folder"
-        let error = await #expect(throws: RunError.self) { try await start(program(""), options: options) }
+        var elsewhere = RunOptions()
+        elsewhere.directory = "/no/such/folder"
+        let error = await #expect(throws: RunError.self) { try await start(program(""), options: elsewhere) }
         #expect(error?.message == "directory '/no/such/folder': No such file or directory")
     }
 

@@ -6,7 +6,8 @@ func program(
     _ body: String, parameters: [String: Value] = [:], inputs: [String: Value] = [:], modules: [String: String] = [:]
 ) throws -> Program {
     try Program(
-        source: "local handout = require \"handout\"\nlocal g = handout.graph \"x\"\n\(body)\nreturn g\n", name: "t.lua",
+        source: "local handout = require \"handout\"\nlocal g = handout.graph \"x\"\n\(body)\nreturn g\n",
+        name: "t.lua",
         parameters: parameters, inputs: inputs, modules: modules)
 }
 
@@ -46,7 +47,11 @@ final class Door: Sendable {
 
     /// Waits until it is opened, or the task is cancelled.
     func passOrThrow() async throws {
-        await withTaskCancellationHandler { await pass() } onCancel: { open() }
+        await withTaskCancellationHandler {
+            await pass()
+        } onCancel: {
+            open()
+        }
         try Task.checkCancellation()
     }
 }

@@ -145,17 +145,6 @@ void handout_poll(handout_state *state) {
     if (reason != 0) state->stop = reason;
 }
 
-void handout_go_away(handout_state *state) {
-    if (state->slot != NULL) atomic_store(&state->slot->away, 1);
-}
-
-void handout_come_back(handout_state *state) {
-    if (state->slot == NULL) return;
-    atomic_store(&state->slot->away, 0);
-    handout_poll(state);
-    handout_check(state);
-}
-
 void handout_enter(handout_state *state) {
     state->entered = 1;
     state->running = state->L;
@@ -226,6 +215,21 @@ static int wanted(handout_slot *slot, uint64_t now, uint64_t *generation) {
     if (deadline == 0 || (slot->cpu_clock ? read_clock(slot->clock) : now) < deadline) return 0;
     /* The deadline read may belong to a later attempt. */
     return atomic_load_explicit(&slot->generation, memory_order_acquire) == *generation ? HANDOUT_TIMEOUT : 0;
+}
+
+void handout_go_away(handout_state *state) {
+    if (state->slot != NULL) atomic_store(&state->slot->away, 1);
+}
+
+/* Looks itself: the watchdog's next tick may be to come. */
+void handout_come_back(handout_state *state) {
+    handout_slot *slot = state->slot;
+    if (slot == NULL) return;
+    atomic_store(&slot->away, 0);
+    uint64_t generation;
+    int reason = wanted(slot, handout_now(), &generation);
+    if (reason != 0) state->stop = reason;
+    handout_check(state);
 }
 
 static void look_at(watched *each, uint64_t now) {
