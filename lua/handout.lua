@@ -1059,6 +1059,12 @@ function Graph.__index.output(graph, name, handle)
   graph.outputs[#graph.outputs + 1] = { name = name, node = node }
 end
 
+--- What a node is called in its graph: of an output of an included graph the name of the task there.
+local path_in
+function path_in(node)
+  return node.kind == "part" and node.of.id .. "/" .. path_in(node.node) or node.id
+end
+
 --- The outputs of a graph, by name: those that it names, or the tasks that nothing refers to.
 local function outputs_of(graph)
   local outputs = {}
@@ -1070,13 +1076,13 @@ local function outputs_of(graph)
       if node.kind == "at" then return note(node.of) end
       if node.kind ~= "part" then referred[node] = true return end
       parts[node.of] = parts[node.of] or {}
-      parts[node.of][node.node] = true
+      parts[node.of][path_in(node.node)] = true
     end
     for _, row in ipairs(graph.rows) do each_reference(row, note) end
     for _, row in ipairs(graph.rows) do
       if row.kind == "include" then
         for _, inner in ipairs(outputs_of(row.inner)) do
-          if not (parts[row] and parts[row][inner.node]) then
+          if not (parts[row] and parts[row][path_in(inner.node)]) then
             local name = row.id .. "/" .. inner.name
             local part = { kind = "part", graph = graph, id = name, of = row, node = inner.node }
             outputs[#outputs + 1] = { name = name, node = part }
@@ -1390,6 +1396,14 @@ end
 local function gate(instance, node, own)
   local state
   local function look(other)
+    if is_of_instance(other) and not own then
+      -- What every instance is an element of: without it there is nothing to pick from.
+      local root = other
+      while is_of_instance(root) do root = root.of end
+      local cell = resolve(instance, root)
+      if bad[cell.state] and not cell.items then state = "skipped" end
+      return
+    end
     if is_of_instance(other) ~= (own ~= nil) then return end
     if bad[resolve(instance, other, own).state] then state = "skipped" end
   end
@@ -1504,7 +1518,9 @@ local function run_inner(run, instance, node, name, own, element)
   if #outputs ~= 1 then result.items, result.keys, result.is_keyed = {}, {}, true end
   for i, output in ipairs(outputs) do
     local cell = resolve(inner, output.node)
-    if bad[cell.state] then return node.options.optional and { state = "absent", reason = "failed" } or cell end
+    if bad[cell.state] then
+      return node.options.optional and { state = "absent", reason = "failed" } or { state = cell.state }
+    end
     if #outputs == 1 then return cell end
     result.items[i], result.keys[i] = cell, output.name
   end

@@ -205,8 +205,8 @@ package struct GraphDrawing {
         append("{\"name\":")
         appendJSON(Array(graph.name.utf8))
         append(",\"tasks\":[")
-        for index in 0..<graph.count {
-            append(index == 0 ? "\n" : ",\n")
+        for (number, index) in drawn.enumerated() {
+            append(number == 0 ? "\n" : ",\n")
             jsonRow(TaskID(index))
         }
         append("\n],\"outputs\":{")
@@ -264,7 +264,7 @@ package struct GraphDrawing {
                 isReferred[reference.payload] = true
             }
         }
-        return isReferred.indices.filter { !isReferred[$0] }.map { (Array(graph.nameBuffer(TaskID($0))), TaskID($0)) }
+        return (0..<graph.ownCount).filter { !isReferred[$0] }.map { (Array(graph.nameBuffer(TaskID($0))), TaskID($0)) }
     }
 
     private mutating func appendJSON(_ text: some Collection<UInt8>) { TextEscape.appendJSON(text, to: &output) }

@@ -112,10 +112,17 @@ extension SchedulerCore {
     private mutating func endWhileDraining(
         _ row: Int, _ attempt: UInt16, _ failure: Failure, _ now: UInt64, _ output: inout SchedulerOutput
     ) {
-        guard failure.ended == .cancelled || failure.ended == .lost else {
+        // One that would have been tried again is no failure of the task's.
+        let options = graph.options(of: TaskID(declaredRow(of: row)))
+        var record = failures[UInt32(row)] ?? FailureRecord()
+        let wouldGoOn =
+            !record.isRecovering && !failure.neverRetry
+            && RetryPolicy.allowsRetry(failure.ended, retries: options.retries, record: &record)
+            || options.recovers && !record.isRecovering
+        guard failure.ended == .cancelled || failure.ended == .lost || wouldGoOn else {
             return giveUp(row, attempt: attempt, failure.ended, now, &output)
         }
-        record(
+        self.record(
             .taskFailed(TaskID(row), attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now,
             &output)
         failures.removeValue(forKey: UInt32(row))

@@ -24,6 +24,8 @@ enum handout_operation {
     HANDOUT_OP_SELF,
 };
 
+/* Set in the payload of KEYED: the names are those of `needs` itself. */
+#define HANDOUT_NAMED_NEEDS 0x08000000u
 /* Payload of PICK: the instance's own key. */
 #define HANDOUT_PICK_OWN 0x0FFFFFFFu
 /* Set in the payload of PICK: the pool entry is a function. */
@@ -32,6 +34,8 @@ enum handout_operation {
 static inline uint32_t handout_word(uint32_t operation, uint32_t payload) { return operation << 28 | payload; }
 static inline uint32_t handout_operation(uint32_t word) { return word >> 28; }
 static inline uint32_t handout_payload(uint32_t word) { return word & 0x0FFFFFFF; }
+/* Entries of a KEYED word. */
+static inline uint32_t handout_entries(uint32_t word) { return word & 0x07FFFFFF; }
 
 /* A graph as Lua sees it. The only full userdata a script can have while it is planned. */
 typedef struct handout_graph_object {

@@ -73,7 +73,7 @@ static void add_keyed(lua_State *L, handout_recorder *recorder, uint32_t graph_i
         lua_replace(L, iterator + 2);
     }
     lua_settop(L, table);
-    ((uint32_t *)handout_graph_at(recorder, graph_index)->references.data)[at] = handout_word(HANDOUT_OP_KEYED, count);
+    ((uint32_t *)handout_graph_at(recorder, graph_index)->references.data)[at] = handout_word(HANDOUT_OP_KEYED, count | (depth ? 0 : HANDOUT_NAMED_NEEDS));
 }
 
 static void add_list(lua_State *L, handout_recorder *recorder, uint32_t graph_index, lua_Integer count, const char *who,

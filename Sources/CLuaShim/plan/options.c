@@ -350,8 +350,7 @@ static int by_message(const void *a, const void *b) {
     return strcmp(((const handout_plan_error *)a)->message, ((const handout_plan_error *)b)->message);
 }
 
-/* Lua walks the options in another order in each state: several problems of one table are sorted. */
-static void sort_errors(handout_recorder *recorder, size_t before) {
+void handout_sort_errors(handout_recorder *recorder, size_t before) {
     handout_plan_error *errors = (handout_plan_error *)recorder->errors.data;
     if (recorder->errors.count > before + 1)
         qsort(errors + before, recorder->errors.count - before, sizeof *errors, by_message);
@@ -383,7 +382,7 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
         lua_settop(L, slots + HANDOUT_SLOTS + 1); /* key and value: readers may leave things behind */
     }
     if (parsed->set.flags & HANDOUT_FLAG_INLINE) refuse_beside_inline(L, recorder, index, who);
-    sort_errors(recorder, errors);
+    handout_sort_errors(recorder, errors);
 }
 
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set) {

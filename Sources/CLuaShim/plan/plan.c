@@ -35,7 +35,7 @@ static void graph_record_free(handout_graph_record *graph) {
     handout_vector *vectors[] = {&graph->kinds, &graph->options, &graph->lines, &graph->classes, &graph->capture_offsets,
                                  &graph->captures, &graph->name_offsets, &graph->names, &graph->reference_offsets,
                                  &graph->references, &graph->outputs, &graph->inputs, &graph->parts,
-                                 &graph->included};
+                                 &graph->included, &graph->given};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) free(vectors[i]->data);
     for (size_t i = 0; i < graph->limits.count; i++) free(((handout_resource *)graph->limits.data)[i].name);
     for (size_t i = 0; i < graph->resources.count; i++) free(((handout_resource *)graph->resources.data)[i].name);

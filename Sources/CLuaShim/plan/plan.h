@@ -69,6 +69,7 @@ typedef struct handout_graph_record {
     handout_vector inputs;     /* rows of kind INPUT, uint32_t */
     handout_vector parts;      /* handout_plan_output: outputs of included graphs */
     handout_vector included;   /* first row and count of each include, uint32_t */
+    handout_vector given;      /* rows that includes were given as inputs, uint32_t */
     handout_vector limits;     /* handout_resource: pools that the graph has */
     handout_vector resources;  /* handout_resource: what its tasks ask for that say nothing else */
     uint32_t allocator;        /* line and source of g:allocator; 0: none */
@@ -196,6 +197,8 @@ enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HAN
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed);
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set);
+/* Lua walks a table in another order in each state: sorts the errors since the `before`th by message. */
+void handout_sort_errors(handout_recorder *recorder, size_t before);
 /* Refuses the value at the top: `WHO: option 'NAME': expected EXPECTED, got …`. */
 void handout_refuse_option(lua_State *L, handout_recorder *recorder, const char *who, const char *name, const char *expected);
 

@@ -40,6 +40,7 @@ static void check_options(lua_State *L, handout_recorder *recorder, const strate
         handout_refuse(L, recorder, "allocator", "allocator '%s': options: expected a table, got %s", strategy->name, shown);
         return;
     }
+    size_t errors = recorder->errors.count;
     for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         if (strategy->option && strcmp(key, strategy->option) == 0) {
@@ -53,6 +54,7 @@ static void check_options(lua_State *L, handout_recorder *recorder, const strate
                            strategy->option);
         else handout_refuse(L, recorder, "allocator", "allocator '%s': unknown option %s, it has none", strategy->name, shown);
     }
+    handout_sort_errors(recorder, errors);
 }
 
 int handout_graph_allocator(lua_State *L) {

@@ -164,6 +164,7 @@ static void add_output(lua_State *L, handout_recorder *recorder, handout_vector 
 static void mark_references(const handout_graph_record *graph, uint8_t *marks) {
     const uint32_t *included = (const uint32_t *)graph->included.data;
     size_t include = 0;
+    for (size_t i = 0; i < graph->given.count; i++) marks[((const uint32_t *)graph->given.data)[i]] |= 1 | 4;
     for (uint32_t row = 0; row < graph->count; row++) {
         while (include + 1 < graph->included.count && row >= included[include] + included[include + 1]) include += 2;
         int inside = include + 1 < graph->included.count && row >= included[include];
@@ -317,6 +318,7 @@ static uint32_t bind_input(const copying *now, uint32_t i, int given) {
         } else {
             result = handout_handle_row_of(L, now->recorder, now->to, handle, now->who, path);
             if (result == HANDOUT_NONE) result = 0;
+            add_u32(L, &handout_graph_at(now->recorder, now->to)->given, result);
         }
     } else if (!lua_isnil(L, -1)) {
         if (handout_encode_or_refuse(L, now->recorder, "input", now->who, path, "cannot be an input"))
@@ -343,6 +345,7 @@ static void check_names(lua_State *L, handout_recorder *recorder, uint32_t graph
         names[i] = texts[i];
     }
     names[known] = NULL;
+    size_t errors = recorder->errors.count;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         char shown[120];
         handout_describe(L, -2, shown, sizeof shown);
@@ -354,6 +357,7 @@ static void check_names(lua_State *L, handout_recorder *recorder, uint32_t graph
         if (near) handout_refuse(L, recorder, "input", "%s: unknown input %s (did you mean '%s'?)", who, shown, near);
         else handout_refuse(L, recorder, "input", "%s: unknown input %s", who, shown);
     }
+    handout_sort_errors(recorder, errors);
     lua_pop(L, 1);
 }
 
@@ -405,6 +409,21 @@ static void push_handles(copying *now, uint32_t first) {
     }
 }
 
+/* Checks the entries that every copied row will get, once; those with a problem are left out. */
+static void check_section(lua_State *L, handout_recorder *recorder, uint32_t graph, int *index, uint32_t operation, const char *name,
+                          const char *who) {
+    if (!*index) return;
+    uint64_t errors = recorder->errors.count + recorder->errors_left_out;
+    size_t words = handout_graph_at(recorder, graph)->references.count;
+    handout_prepare_selections(L, recorder, graph, *index, HANDOUT_NONE, who, name);
+    if (errors == recorder->errors.count + recorder->errors_left_out) {
+        words = handout_graph_at(recorder, graph)->references.count; /* hidden rows may have been made */
+        handout_add_section(L, recorder, graph, *index, operation, name, who);
+    }
+    handout_graph_at(recorder, graph)->references.count = words;
+    if (errors != recorder->errors.count + recorder->errors_left_out) *index = 0;
+}
+
 /* g:include(id?, other, inputs?, options?) */
 int handout_graph_include(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
@@ -433,9 +452,9 @@ int handout_graph_include(lua_State *L) {
     memset(&parsed.set, 0, sizeof parsed.set);
     handout_parse_options(L, recorder, lua_isnil(L, 5) ? 0 : 5, HANDOUT_CALL_INCLUDE, who, &parsed);
     if (!lua_isnil(L, 4)) check_names(L, recorder, other->index, 4, who);
-    if (parsed.after) handout_prepare_selections(L, recorder, graph, parsed.after, HANDOUT_NONE, who, "after");
-    if (parsed.when) handout_prepare_selections(L, recorder, graph, parsed.when, HANDOUT_NONE, who, "when");
-    if (parsed.unless) handout_prepare_selections(L, recorder, graph, parsed.unless, HANDOUT_NONE, who, "unless");
+    check_section(L, recorder, graph, &parsed.after, HANDOUT_OP_AFTER, "after", who);
+    check_section(L, recorder, graph, &parsed.when, HANDOUT_OP_WHEN, "when", who);
+    check_section(L, recorder, graph, &parsed.unless, HANDOUT_OP_UNLESS, "unless", who);
     default_outputs(L, recorder, other->index);
     uint32_t count = handout_graph_at(recorder, other->index)->count;
     char prefix[210];
@@ -471,6 +490,13 @@ void handout_add_bindings(lua_State *L, handout_recorder *recorder, uint32_t gra
     }
     if (shape == -2) {
         handout_refuse(L, recorder, "needs", "%s: needs: expected either positions 1 to n or names, not both and no gaps", who);
+        return;
+    }
+    if (shape == -3 && needs && !lua_islightuserdata(L, needs)) {
+        char path[] = "needs";
+        lua_pushvalue(L, needs);
+        handout_add_entry(L, recorder, graph, who, path); /* refuses it */
+        lua_pop(L, 1);
         return;
     }
     if (shape == -1) check_names(L, recorder, other, needs, who);

@@ -107,6 +107,7 @@ const uint32_t *handout_push_argument(lua_State *L, handout_runner *runner, cons
         }
         return words;
     default: /* HANDOUT_OP_KEYED */
+        n = handout_entries(word);
         luaL_checkstack(L, 8, "arguments");
         lua_createtable(L, 0, (int)n);
         for (uint32_t i = 0; i < n; i++) {

@@ -247,8 +247,8 @@ void handout_push_missing(lua_State *L, handout_runner *runner, uint32_t task) {
     if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
     luaL_checkstack(L, 12, "handout.task.missing");
     lua_newtable(L);
-    if (words < end && handout_operation(*words) == HANDOUT_OP_KEYED) {
-        uint32_t count = handout_payload(*words++);
+    if (words < end && handout_operation(*words) == HANDOUT_OP_KEYED && (*words & HANDOUT_NAMED_NEEDS)) {
+        uint32_t count = handout_entries(*words++);
         while (count--) {
             handout_push_pool(L, tables, handout_payload(*words));
             note_missing(L, runner, &place, words + 1);

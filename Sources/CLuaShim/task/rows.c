@@ -34,6 +34,7 @@ const uint32_t *handout_skip_argument(const uint32_t *words) {
         while (n--) words = handout_skip_argument(words);
         return words;
     case HANDOUT_OP_KEYED:
+        n &= ~HANDOUT_NAMED_NEEDS;
         while (n--) words = handout_skip_argument(words + 1);
         return words;
     default: return words;
