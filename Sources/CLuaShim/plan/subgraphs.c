@@ -414,12 +414,10 @@ static void check_section(lua_State *L, handout_recorder *recorder, uint32_t gra
                           const char *who) {
     if (!*index) return;
     uint64_t errors = recorder->errors.count + recorder->errors_left_out;
-    size_t words = handout_graph_at(recorder, graph)->references.count;
     handout_prepare_selections(L, recorder, graph, *index, HANDOUT_NONE, who, name);
-    if (errors == recorder->errors.count + recorder->errors_left_out) {
-        words = handout_graph_at(recorder, graph)->references.count; /* hidden rows may have been made */
+    size_t words = handout_graph_at(recorder, graph)->references.count; /* with those of hidden rows made just now */
+    if (errors == recorder->errors.count + recorder->errors_left_out)
         handout_add_section(L, recorder, graph, *index, operation, name, who);
-    }
     handout_graph_at(recorder, graph)->references.count = words;
     if (errors != recorder->errors.count + recorder->errors_left_out) *index = 0;
 }
