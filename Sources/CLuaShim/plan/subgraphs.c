@@ -40,11 +40,15 @@ int handout_graph_input(lua_State *L) {
     int named = handout_check_new_id(L, recorder, graph, 2, "input", who, sizeof who, &slot, &entry);
     uint32_t constant = UNBOUND, row = graph->count;
     if (!lua_isnil(L, 3)) {
+        uint64_t errors = recorder->errors.count + recorder->errors_left_out;
         handout_codec *codec = &handout_of(L)->codec;
         lua_pushvalue(L, 3);
         if (lua_islightuserdata(L, -1)) handout_refuse(L, recorder, "input", "%s: default: expected plain data, got a handle", who);
         else if (handout_encode_or_refuse(L, recorder, "input", who, "default", "cannot be an input"))
             constant = handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length);
+        /* One that was refused is not said to be missing as well. */
+        if (errors != recorder->errors.count + recorder->errors_left_out)
+            constant = handout_pool_add(L, recorder, HANDOUT_POOL_DATA, "\xc0", 1);
         lua_pop(L, 1);
     }
     if (named) {
