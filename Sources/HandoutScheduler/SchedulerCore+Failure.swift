@@ -208,7 +208,8 @@ extension SchedulerCore {
             }
         }
         setState(row, after)
-        if after == RowState.absent || hasAlways { output.actions.append(.missing(TaskID(row), failed: failed)) }
+        // Rows that stand for others say of themselves what those say.
+        if (after == RowState.absent || hasAlways) && kinds[origin] < Word.inputKind { output.actions.append(.missing(TaskID(row), failed: failed)) }
         rowEnded(row, slot: -1, now, &output)
     }
 
