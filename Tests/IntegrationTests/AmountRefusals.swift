@@ -7,10 +7,12 @@ let amountRefusals: [Refusal] = [
         "a resource that no worker has", "g:task(\"a\", { resources = { matlab = 1, free = 0 } }, f)",
         "resources t.lua:4: task 'a': needs 1 matlab, more than any worker has: worker 'local' has 0"),
     Refusal(
-        "a resource that no worker has, of the graph's defaults", "local y = handout.graph{ name = \"y\", resources = { matlab = 2 } }\ny:task(\"a\", f)",
+        "a resource that no worker has, of the graph's defaults",
+        "local y = handout.graph{ name = \"y\", resources = { matlab = 2 } }\ny:task(\"a\", f)",
         "resources t.lua:5: task 'a': needs 2 matlab, more than any worker has: worker 'local' has 0"),
     Refusal(
-        "more than the graph's limit", "local y = handout.graph{ name = \"y\", limits = { db = 2 } }\ny:task(\"a\", { resources = { db = 3 } }, f)",
+        "more than the graph's limit",
+        "local y = handout.graph{ name = \"y\", limits = { db = 2 } }\ny:task(\"a\", { resources = { db = 3 } }, f)",
         "resources t.lua:5: task 'a': needs 3 db, more than the limit of graph 'y': 2"),
     Refusal(
         "resources that are no table", "g:task(\"a\", { resources = 3 }, f)",
@@ -50,14 +52,16 @@ let amountRefusals: [Refusal] = [
         "a variant that is no table", "g:task(\"a\", { variants = { {}, 3 } }, f)",
         "option t.lua:4: task 'a': option 'variants[2]': expected a table such as { gpu = 1 }, got 3"),
     Refusal(
-        "values of a variant", "g:task(\"a\", { variants = { { gpus = 1, memory = 5, cpu = \"x\", estimate = \"y\", resources = 2 } } }, f)",
+        "values of a variant",
+        "g:task(\"a\", { variants = { { gpus = 1, memory = 5, cpu = \"x\", estimate = \"y\", resources = 2 } } }, f)",
         "option t.lua:4: task 'a': option 'variants[1]': unknown key \"gpus\" (did you mean 'gpu'?)",
         "option t.lua:4: task 'a': option 'variants[1].cpu': expected a number from 0 to 1000000000, got \"x\"",
         "option t.lua:4: task 'a': option 'variants[1].estimate': expected a duration such as \"1h30m\" or seconds, got \"y\"",
         "option t.lua:4: task 'a': option 'variants[1].memory': expected 0 or at least 1MiB, got 5 bytes",
         "option t.lua:4: task 'a': option 'variants[1].resources': expected a table such as { licence = 1 }, got 2"),
     Refusal(
-        "names in a variant that are set outside", "g:task(\"a\", { cpu = 1, resources = { m = 1 }, variants = { { cpu = 2, resources = { m = 2, k = 1 } } } }, f)",
+        "names in a variant that are set outside",
+        "g:task(\"a\", { cpu = 1, resources = { m = 1 }, variants = { { cpu = 2, resources = { m = 2, k = 1 } } } }, f)",
         "option t.lua:4: task 'a': option 'variants[1].cpu': it is set outside of variants too",
         "option t.lua:4: task 'a': option 'variants[1].resources.m': it is set outside of variants too"),
 
@@ -83,10 +87,13 @@ let amountRefusals: [Refusal] = [
 
     // Amounts as functions
     Refusal(
-        "a handle captured by an amount", "local s = g:task(\"s\", f)\ng:task(\"a\", { cpu = function() return s end }, f)",
-        "capture t.lua:5: task 'a': captured variable 's': a handle cannot be captured by a task (pass its value through needs)"),
+        "a handle captured by an amount",
+        "local s = g:task(\"s\", f)\ng:task(\"a\", { cpu = function() return s end }, f)",
+        "capture t.lua:5: task 'a': captured variable 's': a handle cannot be captured by a task (pass its value through needs)"
+    ),
     Refusal(
-        "a graph captured by the amount of a resource", "g:task(\"a\", { resources = { q = function() return g end } }, f)",
+        "a graph captured by the amount of a resource",
+        "g:task(\"a\", { resources = { q = function() return g end } }, f)",
         "capture t.lua:4: task 'a': captured variable 'g': a graph cannot be captured by a task"),
     Refusal(
         "an amount that is a function of a library", "g:task(\"a\", { cpu = print, reads = print }, f)",
@@ -117,5 +124,6 @@ let amountRefusals: [Refusal] = [
         "allocator t.lua:4: allocator 'load-balanced': unknown option \"slack\", it has none"),
     Refusal(
         "an option of a strategy that is no duration", "g:allocator(\"time\", { budget = \"x\" })",
-        "allocator t.lua:4: allocator 'time': option 'budget': expected a duration such as \"1h30m\" or seconds, got \"x\""),
+        "allocator t.lua:4: allocator 'time': option 'budget': expected a duration such as \"1h30m\" or seconds, got \"x\""
+    ),
 ]
