@@ -1333,8 +1333,9 @@ local function execute(run, node, name, key, arguments, missing)
   until not failure or number > retries or not may_retry(failure, options)
   if failure and options.recover then
     local given = arguments()
-    table.insert(given, 1, { kind = failure.kind, message = failure.message, task = name, attempt = number,
-      worker = "local", value = failure.value })
+    table.move(given, 1, given.n, 2) -- some may be nil
+    given[1] = { kind = failure.kind, message = failure.message, task = name, attempt = number,
+      worker = "local", value = failure.value }
     given.n = given.n + 1
     value, failure = attempt(run, options.recover, given, task)
   end

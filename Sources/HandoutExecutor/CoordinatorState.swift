@@ -66,7 +66,8 @@ struct CoordinatorState: ~Copyable {
             } else {
                 core.finished(
                     completion.task, attempt: completion.attempt, slot: slot, holdsMemory: completion.holdsMemory,
-                    isFalsy: completion.isFalsy, nanoseconds: completion.nanoseconds, bytes: completion.bytes, now: now, into: &output)
+                    isFalsy: completion.isFalsy, nanoseconds: completion.nanoseconds, bytes: completion.bytes, now: now,
+                    into: &output)
             }
         }
         pace[slot].collected(completions.count)

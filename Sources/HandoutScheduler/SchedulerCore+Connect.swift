@@ -84,7 +84,8 @@ extension SchedulerCore {
         }
         for row in 0..<declared where isPlain {
             if kinds[row] > Word.reduceKind { isPlain = false }
-            for word in referenceWords(row) where Word.operation(word) == Word.when || Word.operation(word) == Word.unless {
+            for word in referenceWords(row)
+            where Word.operation(word) == Word.when || Word.operation(word) == Word.unless {
                 isPlain = false
             }
         }

@@ -230,11 +230,19 @@ extension SchedulerCore {
         }
         switch kinds[origin] {
         case Word.taskKind, Word.whenKind:
-            if hasTrait(origin, RowTraits.pseudo) { end(row, .done) } else { makeReady(row, key: readyKey(row), slot: slot) }
+            if hasTrait(origin, RowTraits.pseudo) {
+                end(row, .done)
+            } else {
+                makeReady(row, key: readyKey(row), slot: slot)
+            }
         case Word.mapKind, Word.reduceKind: expandOrAsk(row, origin, shift, slot: slot, now, &output)
         case Word.selectorKind: ask(row, &output)
         case Word.selectKind:
-            if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) { ask(row, &output) } else { end(row, .done) }
+            if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) {
+                ask(row, &output)
+            } else {
+                end(row, .done)
+            }
         case Word.inputKind:
             if hasTrait(origin, RowTraits.needsTruth) { ask(row, &output) } else { end(row, .done) }
         default: end(row, .done)
@@ -265,7 +273,9 @@ extension SchedulerCore {
     }
 
     private func picksInstance(_ origin: Int) -> Bool {
-        for word in referenceWords(origin) where Word.operation(word) == 0 { return kinds[Word.payload(word)] == Word.mapKind }
+        for word in referenceWords(origin) where Word.operation(word) == 0 {
+            return kinds[Word.payload(word)] == Word.mapKind
+        }
         return false
     }
 

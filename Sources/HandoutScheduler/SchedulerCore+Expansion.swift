@@ -263,7 +263,9 @@ extension SchedulerCore {
         for place in Int(successorOffsets[origin])..<Int(successorOffsets[origin + 1])
         where successors[place] & SchedulerCore.streamingEdge != 0 {
             let follower = Int(successors[place] & SchedulerCore.rowMask)
-            if overRow(follower) == origin && kinds[follower] <= Word.reduceKind && traits[follower] & RowTraits.lazy == 0 {
+            if overRow(follower) == origin && kinds[follower] <= Word.reduceKind
+                && traits[follower] & RowTraits.lazy == 0
+            {
                 return true
             }
         }
@@ -288,7 +290,9 @@ extension SchedulerCore {
         if block.kind == .map {
             for instance in Int(block.first)..<Int(block.first + block.count) { release(instance, &output) }
         }
-        guard hasTrait(Int(block.declared), RowTraits.lazy), block.open == 0, RowState.hasEnded(state(owner)) else { return }
+        guard hasTrait(Int(block.declared), RowTraits.lazy), block.open == 0, RowState.hasEnded(state(owner)) else {
+            return
+        }
         status[owner] |= RowFlags.released
         if block.kind == .graphs { releaseGraphs(block, &output) }
         endReferences(owner, &output)

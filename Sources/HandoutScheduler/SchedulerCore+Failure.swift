@@ -45,7 +45,8 @@ extension SchedulerCore {
                 record.lostInARow = 0
                 failures[task.rawValue] = record
                 self.record(
-                    .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now, &output)
+                    .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now, &output
+                )
                 output.actions.append(.recover(task, attempt: attempt))
                 makeReady(row, key: readyKey(row), slot: -1)
                 return true
@@ -209,7 +210,10 @@ extension SchedulerCore {
         }
         setState(row, after)
         // Rows that stand for others say of themselves what those say.
-        if (after == RowState.absent || hasAlways) && kinds[origin] < Word.inputKind { output.actions.append(.missing(TaskID(row), failed: failed)) }
+        let isToBeTold = after == RowState.absent || hasAlways || isGraphInstance(row)
+        if isToBeTold && (kinds[origin] < Word.inputKind || reason == .when) {
+            output.actions.append(.missing(TaskID(row), failed: failed))
+        }
         rowEnded(row, slot: -1, now, &output)
     }
 
@@ -219,6 +223,13 @@ extension SchedulerCore {
         let block = blocks[searchBlock(of: row)]
         if row >= block.framesFirst && block.templateCount > 0 { return isCounted(origin) }
         return block.kind == .reduce || block.kind == .map && traits[origin] & RowTraits.pseudo == 0
+    }
+
+    /// The row gathers the outputs of a graph: without them it has no value, whoever asks.
+    private func isGraphInstance(_ row: Int) -> Bool {
+        guard row >= declared else { return false }
+        let block = blocks[searchBlock(of: row)]
+        return block.kind == .graphs && row < block.framesFirst
     }
 
     /// The row is a map itself, declared or in a graph, and no instance.

@@ -24,7 +24,11 @@ extension SchedulerCore {
         if good { releaseTaken(by: row, block, &output) }
         let parent = block.shape.parent(ofInner: place)
         // One that failed takes the whole tree with it, `always` or not: it is no input from outside.
-        if good { satisfy(parent.map { Int(block.first) + $0 } ?? Int(block.owner), slot: slot, now, &output) } else { lose(Int(block.owner)) }
+        if good {
+            satisfy(parent.map { Int(block.first) + $0 } ?? Int(block.owner), slot: slot, now, &output)
+        } else {
+            lose(Int(block.owner))
+        }
     }
 
     private mutating func releaseTaken(by row: Int, _ block: Block, _ output: inout SchedulerOutput) {
@@ -120,7 +124,9 @@ extension SchedulerCore {
             return declaredInputsEnded(row, origin, shift, slot: slot, now, &output)
         }
         guard block.isMap else { return makeReady(row, key: readyKey(row), slot: slot) }
-        if block.kind == .graphs && state(row) == RowState.expanded { return end(row, graphIsTrue(row, block) ? .done : .falsy) }
+        if block.kind == .graphs && state(row) == RowState.expanded {
+            return end(row, graphIsTrue(row, block) ? .done : .falsy)
+        }
         if hasTrait(Int(block.declared), RowTraits.conditionalInstances), !meetsOwnConditions(row, block) {
             return end(row, .absent)
         }
@@ -128,7 +134,11 @@ extension SchedulerCore {
         case .selector: endSelector(row, block)
         case .graphs: begin(row, block, slot: slot, now, &output)
         case .map, .reduce:
-            if hasTrait(Int(block.declared), RowTraits.pseudo) { end(row, .done) } else { makeReady(row, key: readyKey(row), slot: slot) }
+            if hasTrait(Int(block.declared), RowTraits.pseudo) {
+                end(row, .done)
+            } else {
+                makeReady(row, key: readyKey(row), slot: slot)
+            }
         }
     }
 
@@ -141,10 +151,11 @@ extension SchedulerCore {
             if Word.endsInputs(word) { break }
             if Word.endsData(word) {
                 section = Word.operation(word)
-            } else if section >= Word.when && Word.operation(word) == Word.own,
+            } else if section >= Word.when && Word.operation(word) == Word.own {
+                // A selector that has no instances picked nothing: what it picked from has failed.
                 let index = blockOfOwner[UInt32(truncatingIfNeeded: Word.payload(word) + shift)]
-            {
-                if isTrue(Int(blocks[Int(index)].first) + place) != (section == Word.when) { return false }
+                let isMet = index.map { isTrue(Int(blocks[Int($0)].first) + place) } ?? false
+                if isMet != (section == Word.when) { return false }
             }
         }
         return true

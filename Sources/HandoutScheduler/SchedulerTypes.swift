@@ -49,7 +49,8 @@ package struct Failure: Sendable, BitwiseCopyable {
 package enum SchedulerEvent: Sendable, BitwiseCopyable {
     case started
     case finished(
-        TaskID, attempt: UInt16, slot: Int16, holdsMemory: Bool, isFalsy: Bool = false, nanoseconds: UInt64, bytes: UInt64)
+        TaskID, attempt: UInt16, slot: Int16, holdsMemory: Bool, isFalsy: Bool = false, nanoseconds: UInt64,
+        bytes: UInt64)
     case failed(TaskID, attempt: UInt16, slot: Int16, Failure)
     case returned(TaskID, attempt: UInt16)
     case expanded(TaskID, elements: UInt32)

@@ -342,7 +342,9 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func notElements(_ what: String, _ source: Reference?, _ declared: TaskID) -> ExpansionError {
-        let from = source.map { " of task '\(plan.graph.name(TaskID($0.payload)))'" } ?? ""
+        // As it was declared: without the names of includes.
+        let name = source.map { plan.graph.name(TaskID($0.payload)).split(separator: "/").last ?? "" }
+        let from = name.map { " of task '\($0)'" } ?? ""
         return failure("over: expected a list or a keyed table, got \(what)\(from)", declared)
     }
 
@@ -362,13 +364,19 @@ package final class RunTables: @unchecked Sendable {
         var value = handout_value()
         value.tag = UInt8(HANDOUT_GROUP.rawValue)
         value.as.group = UInt32(index)
-        if groups.base[index].is_map != 0 { appendInstances(index, first, count) } else { appendInner(index, declared, first, count) }
+        if groups.base[index].is_map != 0 {
+            appendInstances(index, first, count)
+        } else {
+            appendInner(index, declared, first, count)
+        }
         results.base[task.index] = value
     }
 
     /// A reduce or map over a map is expanded as soon as that is, and not counted by `expand`.
     private func followMap(_ task: TaskID, _ declared: TaskID, _ index: Int) {
-        guard let over = plan.graph.references(of: declared).first.map({ Reference(word: $0) }), over.isOver else { return }
+        guard let over = plan.graph.references(of: declared).first.map({ Reference(word: $0) }), over.isOver else {
+            return
+        }
         let cell = results.base[over.payload + shift(of: task)]
         if UInt32(cell.tag) == HANDOUT_GROUP.rawValue { takeElements(of: cell.as.group, for: index) }
     }

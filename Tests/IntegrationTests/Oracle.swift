@@ -1,6 +1,5 @@
-import HandoutCore
-
 import Glibc
+import HandoutCore
 
 /// The pure-Lua edition, run as a child on many scripts at once.
 enum Oracle {

@@ -24,7 +24,8 @@ struct OracleTests {
         let folder = Folder()
         for (pipeline, outcome) in zip(pipelines, Oracle.run(pipelines, in: folder)) {
             guard let outcome, outcome.refused == "" else {
-                Issue.record("HANDOUT_SEED=\(pipeline.seed): the pure edition: \(outcome?.refused ?? "nothing")\n\(pipeline)")
+                Issue.record(
+                    "HANDOUT_SEED=\(pipeline.seed): the pure edition: \(outcome?.refused ?? "nothing")\n\(pipeline)")
                 continue
             }
             #expect(Oracle.internalErrors(in: outcome) == [], "HANDOUT_SEED=\(pipeline.seed)")
@@ -37,7 +38,8 @@ struct OracleTests {
         var arguments = ["run", pipeline.file] + pipeline.targets
         // Of the runs on two threads some stop at the first failure.
         let stops = slots == 2 && pipeline.seed % 3 == 0
-        arguments += (stops ? [] : ["--keep-going"]) + ["--progress", "none", "--seed", "\(pipeline.seed)", "-j", "\(slots)"]
+        arguments +=
+            (stops ? [] : ["--keep-going"]) + ["--progress", "none", "--seed", "\(pipeline.seed)", "-j", "\(slots)"]
         for parameter in pipeline.parameters { arguments += ["-p", "\(parameter.name)=\(parameter.text)"] }
         for input in pipeline.inputs { arguments += ["--input", "\(input.name)=\(input.text)"] }
         let comment = Comment(rawValue: "HANDOUT_SEED=\(pipeline.seed) on \(slots) threads")
@@ -51,7 +53,8 @@ struct OracleTests {
         let failures = Oracle.failures(result.json?["failures"])
         if stops, !expected.ok {
             let known = Set(expected.failures)
-            #expect(!failures.isEmpty && failures.allSatisfy { known.contains($0) || $0.contains(" cancelled: ") }, comment)
+            #expect(
+                !failures.isEmpty && failures.allSatisfy { known.contains($0) || $0.contains(" cancelled: ") }, comment)
         } else {
             #expect(OracleTests.outputs(in: result.output) == expected.outputs, comment)
             #expect(failures == expected.failures, comment)

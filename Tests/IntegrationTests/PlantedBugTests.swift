@@ -1,5 +1,4 @@
 import HandoutCore
-
 import Testing
 
 /// Bugs planted into a copy of the pure edition: the random scripts must tell it from the right one.

@@ -28,12 +28,16 @@ extension RandomPipeline {
         let name = newName("n"), isList = random.chance(0.5)
         let given = uses(.inputGiven, 0.6)
         if given {
-            let texts = isList ? ["[1,2.5,\"x\"]", "[]", "[[1],[2,{\"a\":null}]]"] : ["5", "{\"$float\":\"nan\"}", "\"ü\"", "{\"k1\":[true]}", "false"]
+            let texts =
+                isList
+                ? ["[1,2.5,\"x\"]", "[]", "[[1],[2,{\"a\":null}]]"]
+                : ["5", "{\"$float\":\"nan\"}", "\"ü\"", "{\"k1\":[true]}", "false"]
             inputs.append((name, pick(texts)))
         }
         let hasDefault = !given || random.chance(0.5)
         if hasDefault { reached.insert(.inputDefault) }
-        lines.append("local \(name) = g:input(\"\(name)\"\(hasDefault ? ", " + (isList ? shortList() : literal(2)) : ""))")
+        lines.append(
+            "local \(name) = g:input(\"\(name)\"\(hasDefault ? ", " + (isList ? shortList() : literal(2)) : ""))")
         nodes.append(Node(name: name, shape: isList ? .list : .other, isInput: true))
     }
 
@@ -94,7 +98,9 @@ extension RandomPipeline {
     // MARK: Include
 
     /// A value for an input, or nil: its default.
-    private mutating func binding(_ input: (name: String, isList: Bool, hasDefault: Bool), _ graph: InnerGraph, mayFail: Bool) -> Entry? {
+    private mutating func binding(
+        _ input: (name: String, isList: Bool, hasDefault: Bool), _ graph: InnerGraph, mayFail: Bool
+    ) -> Entry? {
         if input.hasDefault, random.chance(0.3) { return nil }
         let isStrict = graph.notes.strictInputs.contains(input.name)
         let fitting = nodes.filter { node in
@@ -127,10 +133,14 @@ extension RandomPipeline {
             addOrder(&gates, isInstance: false, mayFail: false)
             addConditions(&gates, isInstance: false, mayFail: !graph.notes.hasAlways)
         }
-        if gates.texts.contains(where: { $0.hasPrefix("when") || $0.hasPrefix("unless") }) { reached.insert(.includeWhen) }
+        if gates.texts.contains(where: { $0.hasPrefix("when") || $0.hasPrefix("unless") }) {
+            reached.insert(.includeWhen)
+        }
         if gates.texts.contains(where: { $0.hasPrefix("after") }) { reached.insert(.includeAfter) }
         let given = "{ \(texts.joined(separator: ", ")) }"
-        lines.append("local \(name) = g:include(\"\(name)\", \(graph.name), \(given)\(gates.texts.isEmpty ? "" : ", \(gates.text)"))")
+        lines.append(
+            "local \(name) = g:include(\"\(name)\", \(graph.name), \(given)\(gates.texts.isEmpty ? "" : ", \(gates.text)"))"
+        )
         ids += graph.ids.map { "\(name)/\($0)" }
         notes.hasAlways = notes.hasAlways || graph.notes.hasAlways
         notes.maps = max(notes.maps, graph.notes.maps)
@@ -149,7 +159,9 @@ extension RandomPipeline {
         // The first of the default outputs: its name is not known here.
         lines.append("for _, handle in handout.sorted(\(name)) do \(name) = handle break end")
         nodes.append(
-            Node(name: name, shape: .other, mayFail: graph.mayFail || mayFail, mayMiss: true, isHoley: true, isFragile: true))
+            Node(
+                name: name, shape: .other, mayFail: graph.mayFail || mayFail, mayMiss: true, isHoley: true,
+                isFragile: true))
     }
 
     // MARK: Maps over graphs
@@ -170,7 +182,9 @@ extension RandomPipeline {
             if node.isInput { notes.strictInputs.insert(node.name) }
             return Over(text: node.name, node: node)
         }
-        if random.chance(0.3) { return Over(text: literalTable { needsLists ? $0.shortList(0) : $0.literal(1) }, isKeyed: true) }
+        if random.chance(0.3) {
+            return Over(text: literalTable { needsLists ? $0.shortList(0) : $0.literal(1) }, isKeyed: true)
+        }
         let elements = (0..<random.below(5)).map { _ in needsLists ? shortList(0) : literal(1) }
         return Over(text: "{ \(elements.joined(separator: ", ")) }")
     }
@@ -215,11 +229,16 @@ extension RandomPipeline {
             guard let entry = handleBinding(mustBe, graph) else {
                 // Without a default the graph cannot be mapped over: a constant of its own.
                 let value = newName("t")
-                lines.append("local \(value) = g:task(\"\(value)\", function() return \(input.isList ? shortList() : literal(1)) end)")
+                lines.append(
+                    "local \(value) = g:task(\"\(value)\", function() return \(input.isList ? shortList() : literal(1)) end)"
+                )
                 entries.append(Entry(text: isNamed ? "\(input.name) = \(value)" : value))
                 continue
             }
-            entries.append(Entry(text: isNamed ? "\(input.name) = \(entry.text)" : entry.text, mayFail: entry.mayFail, mayMiss: entry.mayMiss))
+            entries.append(
+                Entry(
+                    text: isNamed ? "\(input.name) = \(entry.text)" : entry.text, mayFail: entry.mayFail,
+                    mayMiss: entry.mayMiss))
         }
         guard !entries.isEmpty else { return }
         reached.insert(isNamed ? .mapOverGraphNamed : .mapOverGraphPositions)
@@ -227,7 +246,9 @@ extension RandomPipeline {
         options.texts.append("needs = { \(entries.map(\.text).joined(separator: ", ")) }")
     }
 
-    private mutating func handleBinding(_ input: (name: String, isList: Bool, hasDefault: Bool), _ graph: InnerGraph) -> Entry? {
+    private mutating func handleBinding(_ input: (name: String, isList: Bool, hasDefault: Bool), _ graph: InnerGraph)
+        -> Entry?
+    {
         let fitting = nodes.filter { !$0.mayFail && !$0.mayMiss && !$0.isHoley && (!input.isList || $0.shape == .list) }
         guard !fitting.isEmpty, random.chance(0.8) else { return nil }
         let node = pick(fitting)

@@ -217,13 +217,16 @@ extension RandomPipeline {
 
     /// Of some value, or of none.
     private mutating func key() -> String {
-        pick(["1", "2", "3", "1", "2", "7", "0", "-1", "\"first\"", "\"k1\"", "\"B 1\"", "\"a\"", "\"nowhere\"", "\"1\""])
+        pick([
+            "1", "2", "3", "1", "2", "7", "0", "-1", "\"first\"", "\"k1\"", "\"B 1\"", "\"a\"", "\"nowhere\"", "\"1\"",
+        ])
     }
 
     private mutating func pickFunction() -> String {
         pick([
             "function(_, k) return k end", "function(e) return 1 + digest(e) % 4 end",
-            "function(e, k) return { k, 1, digest(k) % 5 } end", "function(e, k) return { 2, 1 + all(e, k) % 6, 1 } end",
+            "function(e, k) return { k, 1, digest(k) % 5 } end",
+            "function(e, k) return { 2, 1 + all(e, k) % 6, 1 } end",
             "function(e) return ({ \"first\", \"k1\", 2 })[1 + digest(e) % 3] end",
             "function() return \"nowhere\" end", "function(e, k) if digest(e) % 2 == 0 then return k end end",
             "function() return {} end", "function(_, k) return 1 + scale(digest(k)) % 3 end",

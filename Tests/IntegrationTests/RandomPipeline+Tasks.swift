@@ -43,7 +43,8 @@ extension RandomPipeline {
         let body = (["  local n = all(...)"] + failing.lines + steps(isInline: false)).joined(separator: "\n")
         let result = pick(["n % 2 == 0", "n % 3 > 0", "n % 2 == 0 and n or nil", "n", "nil"])
         reached.insert(.condition)
-        lines.append("local \(name) = g:when(\"\(name)\", \(options.text), function(...)\n\(body)\n  return \(result)\nend)")
+        lines.append(
+            "local \(name) = g:when(\"\(name)\", \(options.text), function(...)\n\(body)\n  return \(result)\nend)")
         add(name, options, Body(text: body, shape: .other, mayFail: failing.mayFail))
     }
 
@@ -97,7 +98,9 @@ extension RandomPipeline {
         if !parts.isEmpty, uses(.overPart, 0.2) {
             let node = pick(parts)
             if node.isInput { notes.strictInputs.insert(node.name) }
-            return Over(text: "\(node.name):at(\(node.isKeyed ? "\"first\"" : "1"))", node: Node(name: "", shape: .list, mayFail: true))
+            return Over(
+                text: "\(node.name):at(\(node.isKeyed ? "\"first\"" : "1"))",
+                node: Node(name: "", shape: .list, mayFail: true))
         }
         let others = nodes.filter { !$0.isInput && !$0.name.contains("[") && !$0.isMap }
         if level == 0, !others.isEmpty, uses(.notElements, 0.05) {

@@ -186,7 +186,9 @@ struct RandomPipeline: CustomStringConvertible {
             for index in nodes.indices where index == nodes.count - 1 || random.chance(0.4) {
                 lines.append("g:output(\"out-\(index)\", \(nodes[index].name))")
             }
-            if uses(.outputPart, 0.4) { lines.append("g:output(\"part\", \(part(of: pick(nodes), isInstance: false).text))") }
+            if uses(.outputPart, 0.4) {
+                lines.append("g:output(\"part\", \(part(of: pick(nodes), isInstance: false).text))")
+            }
         }
         lines.append("return g")
         if !ids.isEmpty, uses(.target, 0.15) {

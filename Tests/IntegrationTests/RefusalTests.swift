@@ -17,7 +17,7 @@ struct Refusal: CustomTestStringConvertible, Sendable {
 }
 
 @Suite struct RefusalTests {
-    @Test(arguments: refusals + graphRefusals + amountRefusals)
+    @Test(arguments: refusals + amountRefusals)
     func `check says the whole message with its place`(_ refusal: Refusal) throws {
         let folder = Folder()
         let result = folder.tool("check", graphScript(refusal.body), ["--json"])

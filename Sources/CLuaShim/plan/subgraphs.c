@@ -242,7 +242,8 @@ static void copy_words(const copying *now, uint32_t row, uint32_t kind) {
     uint32_t i = 0;
     for (; i < count && !is_section(from[i]); i++)
         handout_add_word(L, handout_graph_at(now->recorder, now->to), mapped(now, from[i]));
-    int runs = kind <= HANDOUT_ROW_WHEN;
+    /* An input that stands for another row is an output of the included graph, absent with it. */
+    int runs = kind <= HANDOUT_ROW_WHEN || (kind == HANDOUT_ROW_INPUT && count && handout_operation(from[0]) == HANDOUT_OP_TASK);
     const handout_parsed *options = now->options;
     const struct { uint32_t operation; int index; const char *name; } sections[] = {
         {HANDOUT_OP_AFTER, runs ? options->after : 0, "after"}, {HANDOUT_OP_WHEN, runs ? options->when : 0, "when"},
@@ -388,6 +389,9 @@ static uint32_t alias_row(copying *now, const char *name, size_t length, uint32_
     handout_begin_row(now->L, now->recorder, now->to, name, length, HANDOUT_ROW_INPUT, handout_plain_options(now->L, now->recorder),
                       handout_current_line(now->L, now->recorder));
     handout_add_word(now->L, handout_graph_at(now->recorder, now->to), handout_word(HANDOUT_OP_TASK, row));
+    handout_add_section(now->L, now->recorder, now->to, now->options->after, HANDOUT_OP_AFTER, "after", now->who);
+    handout_add_section(now->L, now->recorder, now->to, now->options->when, HANDOUT_OP_WHEN, "when", now->who);
+    handout_add_section(now->L, now->recorder, now->to, now->options->unless, HANDOUT_OP_UNLESS, "unless", now->who);
     handout_graph_record *to = handout_graph_at(now->recorder, now->to);
     ((uint32_t *)to->included.data)[to->included.count - 1]++;
     return handout_end_row(now->recorder, now->to, HANDOUT_NONE);
@@ -397,12 +401,20 @@ static uint32_t alias_row(copying *now, const char *name, size_t length, uint32_
 static void push_handles(copying *now, uint32_t first) {
     lua_State *L = now->L;
     handout_graph_record *from = handout_graph_at(now->recorder, now->from);
+    uint32_t *aliases = lua_newuserdatauv(L, (from->outputs.count + 1) * sizeof(uint32_t), 0);
     lua_createtable(L, 0, (int)from->outputs.count);
     for (size_t i = 0; i < from->outputs.count; i++) {
         handout_plan_output output = ((handout_plan_output *)from->outputs.data)[i];
         const char *name = name_of_output(now->recorder, &output);
         uint32_t row = now->rows[output.task];
-        if (row < first) row = alias_row(now, name, output.name_length, row);
+        if (row < first) { /* one for all outputs that are the same input */
+            size_t earlier = 0;
+            const handout_plan_output *outputs = (const handout_plan_output *)from->outputs.data;
+            while (outputs[earlier].task != output.task) earlier++;
+            if (earlier == i) aliases[i] = alias_row(now, name, output.name_length, row);
+            else aliases[i] = aliases[earlier];
+            row = aliases[i];
+        }
         lua_pushlstring(L, name, output.name_length);
         lua_pushlightuserdata(L, handout_handle(now->to, row));
         lua_rawset(L, -3);

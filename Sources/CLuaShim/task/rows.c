@@ -142,7 +142,7 @@ static uint32_t stands_for(const handout_tables *tables, uint32_t row) {
 
 uint32_t handout_resolve(const handout_tables *tables, uint32_t row) {
     for (int step = 0; step < MOST_STEPS; step++) {
-        if (row == HANDOUT_NONE || tables->results[row].tag != HANDOUT_ABSENT) return row;
+        if (row == HANDOUT_NONE || tables->results[row].tag != HANDOUT_ABSENT || tables->results[row].missing) return row;
         uint32_t next = stands_for(tables, row);
         if (next == row) return row;
         row = next;

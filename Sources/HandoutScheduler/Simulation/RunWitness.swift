@@ -58,7 +58,9 @@ struct RunWitness {
                 count: elements ?? self.elements[task.index] ?? 0,
                 arity: Int(graph.options(of: task).arity))
             if shape?.innerCount != count { report("\(task) has \(count) inner rows") }
-        } else if (mapUnder(task.index).flatMap { appendedOf[$0] }.map { appended[$0].count } ?? elements[task.index]) != count {
+        } else if (mapUnder(task.index).flatMap { appendedOf[$0] }.map { appended[$0].count } ?? elements[task.index])
+            != count
+        {
             report("\(task) has \(count) instances")
         }
         appendedOf[task.index] = appended.count
@@ -155,7 +157,9 @@ struct RunWitness {
     }
 
     private func isDone(_ row: Int) -> Bool {
-        guard row < graph.count, isMap(row), states[row] != .absent else { return states[row] == .done || states[row] == .absent }
+        guard row < graph.count, isMap(row), states[row] != .absent else {
+            return states[row] == .done || states[row] == .absent
+        }
         guard let index = appendedOf[row] else { return false }
         let block = appended[index]
         return states[block.first..<block.first + block.count].allSatisfy { $0 == .done || $0 == .absent }
@@ -172,7 +176,9 @@ struct RunWitness {
         var isData = true
         for word in graph.references(of: TaskID(row)) {
             let reference = Reference(word: word)
-            if reference.operation == .after || reference.operation == .when || reference.operation == .unless { isData = false }
+            if reference.operation == .after || reference.operation == .when || reference.operation == .unless {
+                isData = false
+            }
             if isData == data && (reference.isTask || reference.isOver && over) { inputs.append(reference.payload) }
         }
         return inputs
@@ -182,7 +188,8 @@ struct RunWitness {
     private func dataInputs(_ row: Int) -> [Int] {
         let declared = owner(row) ?? row
         guard graph.kinds[declared] == TaskKind.reduce.rawValue else {
-            guard row >= graph.count, let over = mapUnder(declared), let from = appendedOf[over], let to = appendedOf[declared]
+            guard row >= graph.count, let over = mapUnder(declared), let from = appendedOf[over],
+                let to = appendedOf[declared]
             else { return declaredInputs(declared, data: true, over: true) }
             // Element by element.
             return [appended[from].first + row - appended[to].first] + declaredInputs(declared, data: true, over: false)

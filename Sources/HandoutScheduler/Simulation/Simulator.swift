@@ -101,7 +101,8 @@ package struct Simulator: ~Copyable {
         guard random.chance(options.failureRate) else {
             return .finished(
                 entry.task, attempt: entry.attempt, slot: number, holdsMemory: random.chance(0.8),
-                isFalsy: random.chance(0.3), nanoseconds: UInt64(random.below(options.longestTask)), bytes: UInt64(random.below(4096)))
+                isFalsy: random.chance(0.3), nanoseconds: UInt64(random.below(options.longestTask)),
+                bytes: UInt64(random.below(4096)))
         }
         let kinds: [Ended] = [.error, .error, .error, .timeout, .crash, .crash, .result, .memory]
         let failure = Failure(
