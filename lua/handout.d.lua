@@ -62,7 +62,7 @@
 ---@field write? string[] paths; not yet in this version
 ---@field exec? string[] names of programs; not yet in this version
 ---@field env? string[] names; not yet in this version
----@field host? string[] names of functions of the embedding program; not yet in this version
+---@field host? string[] names of functions of the embedding program
 
 ---One of several sets of amounts; not yet in this version.
 ---@class handout.Variant
@@ -525,7 +525,7 @@ function WorkersView:get(id) end
 ---@field task handout.Task inside a task
 ---@field json handout.json
 ---@field fs handout.fs
----@field host table<string, fun(...: handout.Data): any> functions of the embedding program; not yet in this version
+---@field host table<string, fun(...: handout.Data): any> functions of the embedding program
 local handout = {}
 
 ---Makes a graph; the script returns one.

@@ -426,7 +426,7 @@ static void install_handler(void) {
 int handout_choose_signal(int signal_number) {
     pthread_mutex_lock(&signal_lock);
     int refused = signal_in_use && signal_number != atomic_load(&watchdog.signal);
-    if (!refused) handout_use_signal(signal_number);
+    if (!signal_in_use) handout_use_signal(signal_number); /* else threads read it */
     pthread_mutex_unlock(&signal_lock);
     return refused ? -1 : 0;
 }

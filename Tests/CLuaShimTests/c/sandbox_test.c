@@ -844,6 +844,15 @@ static void test_mask(void) {
     CHECK(sigismember(&mask, SIGURG) == handout_has_standing_hook(), "the deadline signal");
 }
 
+static void test_choice_of_signal(void) {
+    pthread_t thread;
+    sigset_t mask;
+    handout_thread_start(&thread, NULL, read_mask, &mask);
+    handout_thread_join(thread);
+    CHECK(handout_choose_signal(SIGURG) == 0, "the one in use");
+    CHECK(handout_choose_signal(SIGUSR2) == -1 && handout_choose_signal(0) == -1, "another");
+}
+
 int main(int count, char **words) {
     static const struct {
         const char *name;
@@ -858,7 +867,7 @@ int main(int count, char **words) {
                  {"cpu_clock", test_cpu_clock}, {"stuck", test_stuck}, {"quiet_watchdog",
                      test_quiet_watchdog},
                  {"signals", test_signals}, {"arming", test_arming}, {"close_calls", test_close_calls},
-                 {"slots", test_slots}, {"mask", test_mask}};
+                 {"slots", test_slots}, {"mask", test_mask}, {"choice_of_signal", test_choice_of_signal}};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         if (count > 1 && strcmp(words[1], tests[i].name) != 0) continue;
         uint64_t begun = handout_now();
