@@ -206,6 +206,22 @@ function test.summary(passed, failed)
   return failed == 0 and tests .. " passed" or ("%d of %s failed"):format(failed, tests)
 end
 
+--- Text for JSON: bytes that are not UTF-8 are question marks.
+local function clean(text) return utf8.len(text) and text or (text:gsub("[\128-\255]", "?")) end
+
+--- Runs one file for `handout-lua test`: `passed failed`, and with `as_json` the entries as JSON objects.
+function test.report(file, as_json)
+  local passed, failed, entries = test.run_files({ file }, as_json)
+  local texts = {}
+  for i, entry in ipairs(as_json and entries or {}) do
+    for key, value in pairs(entry) do
+      if type(value) == "string" then entry[key] = clean(value) end
+    end
+    texts[i] = handout.json.encode(entry)
+  end
+  return ("%d %d %s"):format(passed, failed, table.concat(texts, ","))
+end
+
 if is_program then
   local passed, failed = test.run_files(arg)
   io.stdout:write(test.summary(passed, failed), "\n")

@@ -427,4 +427,21 @@ int handout_has_openat2(void);
 const char *handout_lua_version(void);
 const char *handout_lua_release(void);
 
+/* ---- A stock state ---- */
+
+/* Lua text: a module's name, what messages call its file, and its bytes. */
+typedef struct handout_stock_source {
+    const char *name, *file, *text;
+    size_t length;
+} handout_stock_source;
+
+/*
+ * Runs a program in a Lua state of its own with all of Lua's libraries and no limits: it has the rights of this process.
+ * `require` finds `modules` first. The program's `...` are the arguments.
+ * Returns 0 and the string that the program returned; or 1 and a message, which is NULL when memory ran out or what was
+ * raised is no string. The text ends with a zero byte that `length` does not count, and is the caller's to free().
+ */
+int handout_stock_run(const handout_stock_source *modules, size_t module_count, const handout_stock_source *program,
+                      const char *const *arguments, size_t argument_count, char **text, size_t *length);
+
 #endif
