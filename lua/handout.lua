@@ -1688,6 +1688,8 @@ do
 
   function fs.hash(path) return sha256(done("fs.hash", path, on().read(reach("fs.hash", path, "read")))) end
 
+  files.calls = fs
+
   handout.fs = setmetatable({}, {
     __index = function(_, key)
       return fs[key] or raise("handout.fs has no call %s%s", describe(key), hint(tostring(key), fs))
@@ -1732,6 +1734,7 @@ do
 
   local exec_options = { stdin = true, stdin_file = true, stdout = true, stderr = true, env = true, cwd = true,
     timeout = true, check = true }
+  files.exec_options = exec_options
 
   --- A program and its arguments as strings.
   local function words_of(list)
@@ -2616,6 +2619,19 @@ function handout.pure.perform(loaded, options)
   end
   return { ok = run.ok, text = run.text, outputs = run.outputs, values = run.values, failures = run.failures,
     tasks = run.tasks, states = run.states }
+end
+
+--- The names there are, each in a table of its own as keys: `options` by call, calls of `fs` and `graph`.
+function handout.pure.known()
+  local known = { options = { param = parameter_keys, grant = grant_lists, exec = files.exec_options,
+    ["map over a graph"] = sub_graph_options }, fs = files.calls, graph = Graph.__index }
+  for call, letter in next, { task = "t", map = "m", reduce = "r", when = "w", graph = "g", include = "i" } do
+    known.options[call] = {}
+    for name, option in next, options_known do
+      if option[1]:find(letter, 1, true) then known.options[call][name] = true end
+    end
+  end
+  return known
 end
 
 --- Plans and runs a script; the options of both.

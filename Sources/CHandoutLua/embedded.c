@@ -13,6 +13,9 @@ static const char test_lua[] = {
 static const char annotations[] = {
 #embed "../../lua/handout.d.lua"
 };
+static const char test_annotations[] = {
+#embed "../../lua/handout.test.d.lua"
+};
 static const char main_lua[] = {
 #embed "../../lua/template/main.lua"
 };
@@ -49,6 +52,7 @@ static const handout_embedded project[] = {
     {".luacheckrc", luacheckrc, sizeof luacheckrc},
     {"stylua.toml", stylua, sizeof stylua},
     {"lua/handout.d.lua", annotations, sizeof annotations},
+    {"lua/handout.test.d.lua", test_annotations, sizeof test_annotations},
 };
 
 const handout_embedded *handout_embedded_module(size_t index) {

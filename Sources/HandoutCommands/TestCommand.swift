@@ -88,7 +88,8 @@ private struct TestReport {
         let program = LuaSource(name: "", file: "test", text: Array(TestReport.program.utf8))
         let text: String
         do throws(StockLua.Failure) {
-            text = try StockLua.run(program, arguments: [path, json ? "json" : "lines"], modules: EmbeddedFiles.modules)
+            text = try StockLua.run(
+                program, arguments: [path, json ? "json" : "lines"], modules: EmbeddedFiles.modules)
         } catch {
             throw CommandFailure(.failed, "test: '\(TextEscape.shown(path))': \(TextEscape.shown(error.message))")
         }

@@ -43,7 +43,8 @@ package enum StockLua {
         var length = 0
         let failed = sources.withUnsafeBufferPointer { list in
             handout_stock_run(
-                list.baseAddress, modules.count, list.baseAddress.map { $0 + modules.count }, &given, given.count, &text,
+                list.baseAddress, modules.count, list.baseAddress.map { $0 + modules.count }, &given, given.count,
+                &text,
                 &length)
         }
         defer { free(text) }

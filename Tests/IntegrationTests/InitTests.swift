@@ -17,6 +17,7 @@ import Testing
                 wrote .luacheckrc
                 wrote stylua.toml
                 wrote lua/handout.d.lua
+                wrote lua/handout.test.d.lua
                 next:
                   handout-lua check main.lua
                   handout-lua run main.lua
@@ -39,8 +40,13 @@ import Testing
 
     @Test func `a folder is made, and what it holds is never overwritten`() {
         let made = Tool.run(["init", "deep/project"], in: folder)
-        #expect(made.output.hasSuffix("next:\n  cd deep/project\n  handout-lua check main.lua\n  handout-lua run main.lua\n  handout-lua test\n"))
-        #expect(contents(of: folder.path + "/deep/project/lua/handout.d.lua") == contents(of: packageFolder + "/lua/handout.d.lua"))
+        #expect(
+            made.output.hasSuffix(
+                "next:\n  cd deep/project\n  handout-lua check main.lua\n  handout-lua run main.lua\n  handout-lua test\n"
+            ))
+        #expect(
+            contents(of: folder.path + "/deep/project/lua/handout.d.lua")
+                == contents(of: packageFolder + "/lua/handout.d.lua"))
         #expect(made.status == 0)
         folder.write("README.md", "mine")
         let refused = Tool.run(["init"], in: folder)

@@ -51,16 +51,23 @@ import Testing
         folder.write("t.lua", graphScript("g:task(\"t\", function() handout.exec { \"curl\" } end)"))
         folder.write("t_test.lua", "return { x = function() require('handout.test').load('t.lua'):call('t') end }")
         let result = run()
-        #expect(result.output.contains("exec: 'curl' is not granted: the task asks for it with grant = { exec = { \"curl\" } }"))
+        #expect(
+            result.output.contains(
+                "exec: 'curl' is not granted: the task asks for it with grant = { exec = { \"curl\" } }"))
         #expect(result.status == 1)
     }
 
     @Test func `with json one object is printed`() {
         folder.write(
-            "a_test.lua", "return { good = function() end, bad = function() error('\\xFF', 0) end, text = function() print('x') end }")
+            "a_test.lua",
+            "return { good = function() end, bad = function() error('\\xFF', 0) end, text = function() print('x') end }"
+        )
         let result = run(["--json", "a_test.lua"])
         #expect(result.json?["ok"] == .bool(false))
-        #expect(result.output.hasPrefix("{\"ok\":false,\"passed\":2,\"failed\":1,\"tests\":[{\"file\":\"a_test.lua\",\"message\":\"?\",\"name\":\"bad\",\"ok\":false,\"seconds\":"))
+        #expect(
+            result.output.hasPrefix(
+                "{\"ok\":false,\"passed\":2,\"failed\":1,\"tests\":[{\"file\":\"a_test.lua\",\"message\":\"?\",\"name\":\"bad\",\"ok\":false,\"seconds\":"
+            ))
         #expect(result.errorText == "x\n")
         #expect(result.status == 1)
     }
@@ -70,7 +77,8 @@ import Testing
         folder.folder("lua_modules")
         folder.write("a_test.lua", "shared = 1\nreturn { a = function() assert(require('near') == 7) end }")
         folder.write("near.lua", "return 7")
-        folder.write("tests/b_test.lua", "assert(shared == nil)\nreturn { b = function() assert(require('far') == 8) end }")
+        folder.write(
+            "tests/b_test.lua", "assert(shared == nil)\nreturn { b = function() assert(require('far') == 8) end }")
         folder.write("lua_modules/far.lua", "return 8")
         folder.write("tests/far.lua", "return 8")
         folder.write("c.lua", "error 'not a test'")
@@ -84,7 +92,9 @@ import Testing
         folder.write("a_test.lua", "return 5")
         folder.write("b_test.lua", "return {")
         let result = run()
-        #expect(result.output.contains("FAILED a_test.lua\n  a_test.lua: a test file returns a table of name and function, got a number\n"))
+        #expect(
+            result.output.contains(
+                "FAILED a_test.lua\n  a_test.lua: a test file returns a table of name and function, got a number\n"))
         #expect(result.output.contains("FAILED b_test.lua\n  b_test.lua:1: unexpected symbol near <eof>\n"))
         #expect(result.output.hasSuffix("2 of 2 tests failed\n"))
         #expect(result.status == 1)

@@ -62,6 +62,9 @@ local function checked(mocks, level)
   return mocks
 end
 
+--- The names of mocks, as keys.
+function test.mocks() return known_mocks end
+
 local function exists(path)
   local file = io.open(path)
   return file and file:close() and true or false
