@@ -1,8 +1,8 @@
 ---@meta handout
 
 -- Annotations for the Lua language server: completion and checks for scripts that require "handout". Nothing runs here.
--- "not yet in this version": the interface is settled, the program refuses or raises it so far. The pure-Lua edition and
--- tests have files, programs, variables and functions of the host already.
+-- "not yet in this version": the interface is settled, the program refuses or raises it so far. The pure-Lua edition
+-- and tests have files, programs, variables and functions of the host already.
 
 ---Plain data: nil, booleans, numbers, strings, and tables of these with keys boolean, number or string.
 ---@alias handout.Data nil|boolean|integer|number|string|table
@@ -591,7 +591,7 @@ function WorkersView:get(id) end
 ---@field task handout.Task inside a task
 ---@field json handout.json
 ---@field fs handout.fs
----@field host table<string, fun(...: handout.Data): any> functions of the embedding program, by `grant.host`; not yet in this version
+---@field host table<string, fun(...: handout.Data): any> by `grant.host`: functions of the host; not yet in this version
 local handout = {}
 
 ---Makes a graph; the script returns one.

@@ -1280,7 +1280,9 @@ function handout.tracker(tracker) return tracker end
 
 function handout.reads(paths)
   inside "handout.reads"
-  if type(paths) ~= "table" or not is_list(paths) then raise("reads: expected a list of paths, got %s", describe(paths)) end
+  if type(paths) ~= "table" or not is_list(paths) then
+    raise("reads: expected a list of paths, got %s", describe(paths))
+  end
   for i, path in ipairs(paths) do
     if type(path) ~= "string" then raise("reads: entry %d: expected a path, got %s", i, describe(path)) end
   end
@@ -1299,7 +1301,9 @@ do
   --- A path without `.`, `..` and doubled slashes; relative when it is beneath the run directory.
   local function normal(path)
     local home = os.getenv "PWD"
-    if home and home ~= "/" and (path .. "/"):sub(1, #home + 1) == home .. "/" then path = "./" .. path:sub(#home + 2) end
+    if home and home ~= "/" and (path .. "/"):sub(1, #home + 1) == home .. "/" then
+      path = "./" .. path:sub(#home + 2)
+    end
     local root, parts = path:sub(1, 1) == "/" and "/" or "", {}
     for part in path:gmatch "[^/]+" do
       if part == ".." and #parts > 0 and parts[#parts] ~= ".." then parts[#parts] = nil
@@ -1317,7 +1321,10 @@ do
     return path:sub(1, #folder + 1) == folder .. "/" and path:sub(#folder + 2) or nil
   end
 
-  local function is_hidden(path) return ("/" .. path):find "/%.[^./]" ~= nil or ("/" .. path):find "/%.%.[^/]" ~= nil end
+  local function is_hidden(path)
+    path = "/" .. path
+    return path:find "/%.[^./]" ~= nil or path:find "/%.%.[^/]" ~= nil
+  end
 
   --- Raises what is not retried.
   local function refuse(format, ...)
@@ -1328,7 +1335,8 @@ do
     for _, granted in ipairs(grants_of[current][kind] or {}) do
       if granted == name then return end
     end
-    refuse("%s: '%s' is not granted: the task asks for it with grant = { %s = { %s } }", call, name, kind, describe(name))
+    refuse("%s: '%s' is not granted: the task asks for it with grant = { %s = { %s } }", call, name, kind,
+      describe(name))
   end
 
   --- A path that a task names, normal. Raises when its grants do not cover it.
@@ -1348,7 +1356,8 @@ do
     if is_hidden(rest or here or "") then
       refuse("%s: '%s': hidden files and folders are not %s", call, path, verb == "read" and "read" or "written")
     elseif verb == "write" then
-      refuse("%s: '%s' is not granted: the task asks for it with grant = { write = { %s } }", call, path, describe(path))
+      refuse("%s: '%s' is not granted: the task asks for it with grant = { write = { %s } }", call, path,
+        describe(path))
     elseif not here then
       refuse("%s: '%s' is outside of the run directory and not granted: the task asks for it with grant = "
         .. "{ read = { %s } }", call, path, describe(path))
@@ -1554,7 +1563,9 @@ do
   local function options_of(call, options, ...)
     local known = {}
     for _, name in ipairs { ... } do known[name] = true end
-    if options ~= nil and type(options) ~= "table" then raise("%s: expected a table, got %s", call, describe(options)) end
+    if options ~= nil and type(options) ~= "table" then
+      raise("%s: expected a table, got %s", call, describe(options))
+    end
     for key in handout.sorted(options or {}) do
       if not known[key] then raise("%s: unknown option %s%s", call, describe(key), hint(tostring(key), known)) end
     end
@@ -1604,7 +1615,9 @@ do
   function fs.ranges(path, options)
     local most = options_of("fs.ranges", options, "bytes").bytes
     local bytes = most == nil and 64 << 20 or size_of(most)
-    if not bytes or bytes == 0 then raise('fs.ranges: bytes: expected a size such as "64MiB", got %s', describe(most)) end
+    if not bytes or bytes == 0 then
+      raise('fs.ranges: bytes: expected a size such as "64MiB", got %s', describe(most))
+    end
     local text = done("fs.ranges", path, on().read(reach("fs.ranges", path, "read")))
     local ranges, start = {}, 0
     while start < #text do
@@ -1702,7 +1715,9 @@ do
 
   function handout.env(name)
     inside "handout.env"
-    if type(name) ~= "string" or name == "" then raise("env: expected the name of a variable, got %s", describe(name)) end
+    if type(name) ~= "string" or name == "" then
+      raise("env: expected the name of a variable, got %s", describe(name))
+    end
     need_grant("env", "env", name)
     if world.env then return world.env[name] end
     return os.getenv(name)
@@ -1874,7 +1889,8 @@ do
       for i, code in ipairs(result.codes or {}) do failed = code ~= 0 and i or failed end
       local name = job.parts[failed or #job.parts][1]
       local text = (result.stderr or ""):gsub("\n+$", ""):sub(-2048)
-      local how = result.signal and ("was ended by signal %d"):format(result.signal) or ("exited %d"):format(result.code)
+      local how = result.signal and ("was ended by signal %d"):format(result.signal)
+        or ("exited %d"):format(result.code)
       raise("exec: '%s' %s%s", name, how, text ~= "" and ": " .. text or "")
     end
     result.failed = nil
@@ -2062,7 +2078,9 @@ local function grant(node, task, given, before)
   grants_of[task] = granted
   local good, failure = xpcall(function()
     if node.options.reads then add_paths(granted.read, node.options.reads, node, given, before) end
-    if node.options.writes then files.make_parents(add_paths(granted.write, node.options.writes, node, given, before)) end
+    if node.options.writes then
+      files.make_parents(add_paths(granted.write, node.options.writes, node, given, before))
+    end
     table.move(granted.write, 1, #granted.write, #granted.read + 1, granted.read) -- what it made it may read
   end, failure_of)
   if not good then return failure end
@@ -2571,8 +2589,8 @@ function handout.pure.call(loaded, name, arguments, replace)
   end
   given.n = given.n or 0
   local amounts = { cpu = type(node.options.cpu) == "number" and node.options.cpu or 1 }
-  local task = { id = name, name = node.id, key = node.kind == "map" and given[2] or nil, run = "call", worker = "local",
-    variant = 1, indices = {}, missing = {}, amounts = amounts, attempt = 1, retries_left = node.options.retries or 0 }
+  local task = { id = name, name = node.id, key = node.kind == "map" and given[2] or nil, run = "call",
+    worker = "local", variant = 1, indices = {}, missing = {}, amounts = amounts, attempt = 1, retries_left = node.options.retries or 0 }
   return within(loaded.plan, loaded.world, function()
     local value, failure
     failure = grant(node, task, given, { number = 1, counts = {} })
