@@ -2590,7 +2590,8 @@ function handout.pure.call(loaded, name, arguments, replace)
   given.n = given.n or 0
   local amounts = { cpu = type(node.options.cpu) == "number" and node.options.cpu or 1 }
   local task = { id = name, name = node.id, key = node.kind == "map" and given[2] or nil, run = "call",
-    worker = "local", variant = 1, indices = {}, missing = {}, amounts = amounts, attempt = 1, retries_left = node.options.retries or 0 }
+    worker = "local", variant = 1, indices = {}, missing = {}, amounts = amounts, attempt = 1,
+    retries_left = node.options.retries or 0 }
   return within(loaded.plan, loaded.world, function()
     local value, failure
     failure = grant(node, task, given, { number = 1, counts = {} })
