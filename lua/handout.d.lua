@@ -59,9 +59,9 @@
 ---What a task asks for; the run must allow it. A folder covers what is beneath.
 ---@class handout.Grant
 ---@field read? string[] paths
----@field write? string[] paths; not yet in this version
----@field exec? string[] names of programs; not yet in this version
----@field env? string[] names; not yet in this version
+---@field write? string[] paths
+---@field exec? string[] names of programs
+---@field env? string[] names
 ---@field host? string[] names of functions of the embedding program; not yet in this version
 
 ---One of several sets of amounts; not yet in this version.
@@ -283,66 +283,66 @@ function fs.read(path, options) end
 ---@return string[]
 function fs.lines(path, options) end
 
----Writes a file whole or not at all. Not yet in this version.
+---Writes a file whole or not at all.
 ---@param path string
 ---@param data string
 function fs.write(path, data) end
 
----Not yet in this version.
+---Writes at the end of a file, which is made when there is none.
 ---@param path string
 ---@param data string
 function fs.append(path, data) end
 
----Parts of a file, cut at line ends. Not yet in this version.
+---Parts of a file, cut at line ends.
 ---@param path string
 ---@param options { bytes: handout.Size }
 ---@return handout.FileRange[]
 function fs.ranges(path, options) end
 
----Not yet in this version.
+---Paths that a pattern (`* ? [a-z] **`) matches, sorted.
 ---@param pattern string
 ---@return string[]
 function fs.glob(pattern) end
 
----Sorted names. Not yet in this version.
+---Sorted names.
 ---@param folder string
 ---@return string[]
 function fs.list(folder) end
 
----Not yet in this version.
+---What lies there.
 ---@param path string
 ---@return handout.FileStatus? status nil when there is nothing
 function fs.stat(path) end
 
----Not yet in this version.
+---Whether anything lies there.
 ---@param path string
 ---@return boolean
 function fs.exists(path) end
 
----Makes a folder, with parents. Not yet in this version.
+---Makes a folder, with parents.
 ---@param path string
 function fs.mkdir(path) end
 
----Not yet in this version.
+---Removes a file or an empty folder.
 ---@param path string
 function fs.remove(path) end
 
----Not yet in this version.
+---Renames within one file system.
 ---@param from string
 ---@param to string
 function fs.rename(from, to) end
 
----Not yet in this version.
+---Copies a file, whole or not at all.
 ---@param from string
 ---@param to string
 function fs.copy(from, to) end
 
----SHA-256, hexadecimal. Not yet in this version.
+---SHA-256, hexadecimal.
 ---@param path string
 ---@return string
 function fs.hash(path) end
 
----A program's arguments, and how to run it; tables of arguments instead: a pipeline. Not yet in this version.
+---A program's arguments, and how to run it; tables of arguments instead: a pipeline.
 ---@class handout.Command
 ---@field [integer] string|number|(string|number)[]
 ---@field stdin? string
@@ -564,12 +564,12 @@ function handout.id(text) end
 ---@return fun(): K, V
 function handout.sorted(t) end
 
----Paths beneath the run directory, sorted. Not yet in this version.
+---Paths beneath the run directory, sorted.
 ---@param pattern string
 ---@return string[]
 function handout.glob(pattern) end
 
----The bytes of a file beneath the run directory, while planning. Not yet in this version.
+---The bytes of a file beneath the run directory, while planning.
 ---@param path string
 ---@return string
 function handout.read(path) end
@@ -598,12 +598,12 @@ function handout.retry(message, options) end
 ---@param paths string[]
 function handout.reads(paths) end
 
----Inside a task: a variable of the environment, by `grant.env`. Not yet in this version.
+---Inside a task: a variable of the environment, by `grant.env`.
 ---@param name string
 ---@return string?
 function handout.env(name) end
 
----Inside a task: runs a program or a pipeline, by `grant.exec`. Not yet in this version.
+---Inside a task: runs a program or a pipeline, by `grant.exec`.
 ---@param command handout.Command
 ---@return handout.CommandResult
 function handout.exec(command) end
