@@ -194,7 +194,10 @@ import Testing
                   handout.log("info", "now")
                 end)
                 """))
-        let result = Tool.run(["run", "t.lua", "-A", "-j", "2", "--progress", "none"], in: folder, limit: 30) {
+        let result = Tool.run(
+            ["run", "t.lua", "-A", "-j", "2", "--progress", "none"], in: folder, limit: 30,
+            environment: ["TMPDIR=\(folder.path)"]
+        ) {
             process, errors in
             guard errors.contains("now"), sent < count else { return }
             while sent < count {
