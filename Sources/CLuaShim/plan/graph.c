@@ -205,6 +205,7 @@ static uint32_t add_words(lua_State *L, handout_recorder *recorder, uint32_t gra
     if (parsed->unless) handout_add_section(L, recorder, graph, parsed->unless, HANDOUT_OP_UNLESS, "unless", who);
     if (parsed->near) handout_add_section(L, recorder, graph, parsed->near, HANDOUT_OP_NEAR, "near", who);
     if (function) record_own_function(L, recorder, function, graph, row, &class);
+    handout_record_amounts(L, recorder, parsed, graph, row);
     int second = parsed->recover ? parsed->recover : parsed->set.flags & HANDOUT_FLAG_INLINE ? function : 0;
     if (second) {
         uint32_t entry = handout_record_function(L, recorder, second, graph, row);
@@ -252,6 +253,7 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     handout_parsed parsed;
     memcpy(&parsed.set, &graph->defaults, sizeof parsed.set);
     handout_parse_options(L, recorder, options, inner ? HANDOUT_CALL_GRAPHS : call, who, &parsed);
+    if (!inner) handout_check_resources(L, recorder, graph_index, &parsed, who);
     int good = lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function);
     if (inner && handout_graph_uses(recorder, inner->index, graph_index)) {
         handout_refuse(L, recorder, "include", "%s: a graph cannot include itself", who);
@@ -393,15 +395,10 @@ static int graph_tostring(lua_State *L) {
 void handout_open_graphs(lua_State *L) {
     static const luaL_Reg methods[] = {{"task", graph_task}, {"map", graph_map}, {"reduce", graph_reduce},
                                        {"output", graph_output}, {"when", graph_when},
-                                       {"input", handout_graph_input}, {"include", handout_graph_include}, {NULL, NULL}};
-    static const char *const later[] = {"allocator", NULL};
+                                       {"input", handout_graph_input}, {"include", handout_graph_include},
+                                       {"allocator", handout_graph_allocator}, {NULL, NULL}};
     luaL_newmetatable(L, "handout.graph");
     luaL_newlib(L, methods);
-    for (int i = 0; later[i]; i++) {
-        lua_pushfstring(L, "g:%s", later[i]);
-        lua_pushcclosure(L, handout_refuse_unavailable, 1);
-        lua_setfield(L, -2, later[i]);
-    }
     handout_protect(L, "graph");
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, graph_tostring);

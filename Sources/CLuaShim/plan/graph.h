@@ -105,6 +105,9 @@ void handout_finish_outputs(lua_State *L, handout_recorder *recorder);
 /* Binds the inputs that were given; refuses those that have no value. Protected context. */
 void handout_bind_inputs(lua_State *L, handout_recorder *recorder);
 
+/* strategies.c: g:allocator(name, options?) */
+int handout_graph_allocator(lua_State *L);
+
 /* graph.c */
 /* Begins a row: its name, kind, options, line, and where its words begin. The row counts when handout_end_row was called. */
 void handout_begin_row(lua_State *L, handout_recorder *recorder, uint32_t graph, const char *name, size_t length, uint32_t kind,

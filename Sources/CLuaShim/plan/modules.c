@@ -46,10 +46,10 @@ static int module_graph(lua_State *L) {
     record.captures.size = record.name_offsets.size = record.reference_offsets.size = record.references.size = 4;
     record.names.size = 1;
     record.outputs.size = sizeof(handout_plan_output);
+    handout_parsed parsed = {0};
     if (options) {
         char who[300];
         snprintf(who, sizeof who, "graph '%s'", record.name);
-        handout_parsed parsed;
         memcpy(&parsed.set, &record.defaults, sizeof parsed.set);
         handout_parse_options(L, recorder, options, HANDOUT_CALL_GRAPH, who, &parsed);
         memcpy(&record.defaults, &parsed.set, sizeof parsed.set);
@@ -57,6 +57,7 @@ static int module_graph(lua_State *L) {
     handout_graph_record *added = handout_vector_add(&recorder->graphs);
     handout_need_memory(L, added);
     memcpy(added, &record, sizeof record);
+    handout_keep_resources(L, added, &parsed);
     handout_graph_object *graph = lua_newuserdatauv(L, sizeof *graph, 0);
     *graph = (handout_graph_object){HANDOUT_GRAPH_MAGIC, (uint32_t)(recorder->graphs.count - 1)};
     luaL_setmetatable(L, "handout.graph");

@@ -5,13 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an option is for this edition: read, taken without effect yet, or not there yet. */
-enum handling { READ, LATER };
-
 typedef struct option {
     const char *name;
     int calls; /* where it may stand */
-    enum handling handling;
 } option;
 
 enum {
@@ -20,19 +16,13 @@ enum {
 };
 
 static const option options[] = {
-    {"needs", ALL | S, READ},      {"after", ALL | S | I, READ}, {"args", ALL, READ},
-    {"over", M | R | S, READ},     {"arity", R, READ},           {"retries", ALL | G, READ},
-    {"backoff", ALL | G, READ},    {"timeout", ALL | G, READ},   {"priority", ALL | G, READ},
-    {"cpu", ALL | G, READ},        {"memory", ALL | G, READ},    {"estimate", ALL | G, READ},
-    {"cache", ALL | G, READ},      {"isolation", ALL | G, READ}, {"worker", ALL, READ},
-    {"gpu", ALL | G, READ},        {"grant", ALL | G, READ},     {"name", G, READ},
-    {"when", ALL | S | I, READ},   {"unless", ALL | S | I, READ}, {"always", ALL, READ},
-    {"inline", ALL, READ},         {"optional", ALL | S, READ},  {"recover", ALL, READ},
-    {"near", ALL, READ},
-    {"resources", ALL | G, LATER}, {"where", ALL | G, LATER},    {"variants", ALL, LATER},
-    {"reads", ALL, LATER},         {"writes", ALL, LATER},
-    {"limits", G, LATER},          {"deadline", G, LATER},       {"weight", G, LATER},
-    {NULL, 0, READ},
+    {"needs", ALL | S},   {"after", ALL | S | I}, {"args", ALL},          {"over", M | R | S},  {"arity", R},
+    {"retries", ALL | G}, {"backoff", ALL | G},   {"timeout", ALL | G},   {"priority", ALL | G}, {"cpu", ALL | G},
+    {"memory", ALL | G},  {"estimate", ALL | G},  {"cache", ALL | G},     {"isolation", ALL | G}, {"worker", ALL},
+    {"gpu", ALL | G},     {"grant", ALL | G},     {"name", G},            {"when", ALL | S | I}, {"unless", ALL | S | I},
+    {"always", ALL},      {"inline", ALL},        {"optional", ALL | S},  {"recover", ALL},     {"near", ALL},
+    {"resources", ALL | G}, {"where", ALL | G},   {"variants", ALL},      {"reads", ALL},       {"writes", ALL},
+    {"limits", G},        {"deadline", G},        {"weight", G},          {NULL, 0},
 };
 
 /* ---- Nearest name ---- */
@@ -90,13 +80,6 @@ static void refuse_unknown(lua_State *L, handout_recorder *recorder, int call, c
 
 /* ---- Single options; the value is at the top ---- */
 
-static void refuse_value(lua_State *L, handout_recorder *recorder, const char *who, const char *name,
-                         const char *expected) {
-    char what[160];
-    handout_describe(L, -1, what, sizeof what);
-    handout_refuse(L, recorder, "option", "%s: option '%s': expected %s, got %s", who, name, expected, what);
-}
-
 /* An integer, or a float of integral value. */
 static int integer_in(lua_State *L, lua_Integer low, lua_Integer high, lua_Integer *n) {
     int is_integer;
@@ -131,7 +114,7 @@ static void read_backoff(lua_State *L, handout_recorder *recorder, const char *w
         else if (strcmp(key, "factor") == 0) {
             lua_Number factor = lua_tonumber(L, -1);
             if (lua_type(L, -1) != LUA_TNUMBER || !(factor >= 1 && factor <= 1e6))
-                refuse_value(L, recorder, who, "backoff.factor", "a number from 1 to 1000000");
+                handout_refuse_option(L, recorder, who, "backoff.factor", "a number from 1 to 1000000");
             else set->backoff_factor = factor;
         } else {
             static const char *const names[] = {"first", "factor", "max", NULL};
@@ -144,57 +127,52 @@ static void read_backoff(lua_State *L, handout_recorder *recorder, const char *w
     }
 }
 
-/* An amount in 1/10 000; -1 when it was refused. */
-static int64_t read_amount(lua_State *L, handout_recorder *recorder, const char *who, const char *name) {
-    if (lua_type(L, -1) == LUA_TFUNCTION) {
-        return -1; /* held: it has no effect yet */
-    }
-    lua_Number n = lua_tonumber(L, -1);
-    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= 0 && n <= 1e9)) {
-        refuse_value(L, recorder, who, name, "a number from 0 to 1000000000");
-        return -1;
-    }
-    return (int64_t)llround(n * 10000);
+/* A function of `(inputs, attempt)` in place of an amount: the option keeps its default until amounts are asked for. */
+static int is_function(lua_State *L, handout_parsed *parsed) {
+    if (!handout_is_amount_function(L, -1)) return 0;
+    parsed->functions = 1;
+    return 1;
 }
 
-static void read_cpu(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
-    int64_t amount = read_amount(L, recorder, who, "cpu");
+static void read_cpu(lua_State *L, handout_recorder *recorder, const char *who, handout_parsed *parsed) {
+    int64_t amount = handout_read_amount(L, recorder, who, "cpu");
     if (amount < 0) return;
-    set->cpu = (uint64_t)amount;
-    if (recorder->local_cpu && set->cpu > recorder->local_cpu)
+    parsed->set.cpu = (uint64_t)amount;
+    if (recorder->local_cpu && (uint64_t)amount > recorder->local_cpu)
         handout_refuse(L, recorder, "resources", "%s: needs %g cpu, more than any worker has: worker 'local' has %g (-j sets it)",
-                       who, (double)set->cpu / 10000, (double)recorder->local_cpu / 10000);
+                       who, (double)amount / 10000, (double)recorder->local_cpu / 10000);
 }
 
-static void read_gpu(lua_State *L, handout_recorder *recorder, const char *who) {
-    int64_t amount = read_amount(L, recorder, who, "gpu");
-    if (amount > 0)
+static void read_gpu(lua_State *L, handout_recorder *recorder, const char *who, const handout_parsed *parsed) {
+    int64_t amount = handout_read_amount(L, recorder, who, "gpu");
+    if (amount > 10000 && amount % 10000)
+        handout_refuse(L, recorder, "option", "%s: option 'gpu': above 1 it is a whole number, got %g", who, (double)amount / 10000);
+    else if (amount > 0 && !parsed->has_variants)
         handout_refuse(L, recorder, "resources", "%s: needs %g gpu, more than any worker has: worker 'local' has 0", who,
                        (double)amount / 10000);
 }
 
 static void read_memory(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
-    if (lua_type(L, -1) == LUA_TFUNCTION) return; /* held: it has no effect yet */
-    char error[200];
     uint64_t bytes;
-    if (handout_parse_size(L, -1, &bytes, error, sizeof error))
-        handout_refuse(L, recorder, "option", "%s: option 'memory': %s", who, error);
-    else if (bytes != 0 && bytes < 1u << 20)
-        handout_refuse(L, recorder, "option", "%s: option 'memory': expected 0 or at least 1MiB, got %llu bytes", who,
-                       (unsigned long long)bytes);
-    else set->memory = bytes;
+    if (handout_read_memory(L, recorder, who, "memory", &bytes) == 0) set->memory = bytes;
+}
+
+static void read_weight(lua_State *L, handout_recorder *recorder, const char *who) {
+    lua_Number n = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0 && n <= 1e9))
+        handout_refuse_option(L, recorder, who, "weight", "a number above 0, at most 1000000000");
 }
 
 static void read_isolation(lua_State *L, handout_recorder *recorder, const char *who) {
     const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (strcmp(value, "process") == 0)
         handout_refuse(L, recorder, "unavailable", "%s: option 'isolation': \"process\" is not available in this version", who);
-    else if (strcmp(value, "thread") != 0) refuse_value(L, recorder, who, "isolation", "\"thread\" or \"process\"");
+    else if (strcmp(value, "thread") != 0) handout_refuse_option(L, recorder, who, "isolation", "\"thread\" or \"process\"");
 }
 
 static void read_worker(lua_State *L, handout_recorder *recorder, const char *who) {
     if (lua_type(L, -1) != LUA_TSTRING) {
-        refuse_value(L, recorder, who, "worker", "the name of a worker");
+        handout_refuse_option(L, recorder, who, "worker", "the name of a worker");
         return;
     }
     size_t length;
@@ -207,16 +185,19 @@ static void read_worker(lua_State *L, handout_recorder *recorder, const char *wh
 
 static void read_flag(lua_State *L, handout_recorder *recorder, const char *who, const char *name, handout_option_set *set,
                       uint8_t flag) {
-    if (lua_type(L, -1) != LUA_TBOOLEAN) refuse_value(L, recorder, who, name, "true or false");
+    if (lua_type(L, -1) != LUA_TBOOLEAN) handout_refuse_option(L, recorder, who, name, "true or false");
     else if (lua_toboolean(L, -1)) set->flags |= flag;
     else set->flags &= (uint8_t)~flag;
 }
 
+static void read_boolean(lua_State *L, handout_recorder *recorder, const char *who, const char *name) {
+    if (lua_type(L, -1) != LUA_TBOOLEAN) handout_refuse_option(L, recorder, who, name, "true or false");
+}
+
 static void read_priority(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
     lua_Integer n;
-    if (lua_type(L, -1) == LUA_TFUNCTION) return; /* held: it has no effect yet */
     if (integer_in(L, INT32_MIN, INT32_MAX, &n)) set->priority = (int32_t)n;
-    else refuse_value(L, recorder, who, "priority", "a whole number");
+    else handout_refuse_option(L, recorder, who, "priority", "a whole number");
 }
 
 /* Keeps the value at the top for later. */
@@ -225,8 +206,38 @@ static void keep(lua_State *L, int *slot, int index) {
     lua_replace(L, *slot = index);
 }
 
+/* Those that begin with r: retries, recover, resources, reads. */
+static void read_r(lua_State *L, handout_recorder *recorder, const char *name, const char *who, handout_parsed *parsed, int slots) {
+    lua_Integer n;
+    switch (name[2]) {
+    case 'c':
+        if (handout_is_amount_function(L, -1)) keep(L, &parsed->recover, slots + 7);
+        else handout_refuse_option(L, recorder, who, name, "a Lua function");
+        return;
+    case 's':
+        if (handout_read_resources(L, recorder, who, name, &parsed->functions)) keep(L, &parsed->resources, slots + 8);
+        return;
+    case 'a':
+        if (!is_function(L, parsed)) handout_read_paths(L, recorder, who, name);
+        return;
+    default:
+        if (integer_in(L, 0, 100, &n)) parsed->set.retries = (uint8_t)n;
+        else handout_refuse_option(L, recorder, who, "retries", "a whole number from 0 to 100");
+    }
+}
+
+/* Those that begin with w: when, where, worker, writes, weight. */
+static void read_w(lua_State *L, handout_recorder *recorder, const char *name, const char *who, handout_parsed *parsed, int slots) {
+    if (name[1] == 'h' && name[3] == 'n') keep(L, &parsed->when, slots + 4);
+    else if (name[1] == 'h') handout_read_where(L, recorder, who);
+    else if (name[1] == 'o') read_worker(L, recorder, who);
+    else if (name[1] == 'e') read_weight(L, recorder, who);
+    else if (!is_function(L, parsed)) handout_read_paths(L, recorder, who, name);
+}
+
+/* The option `o`; its value is at the top, its table at stack index `options`. */
 static void read_option(lua_State *L, handout_recorder *recorder, const option *o, const char *who,
-                        handout_parsed *parsed, int slots) {
+                        handout_parsed *parsed, int slots, int options) {
     handout_option_set *set = &parsed->set;
     const char *name = o->name;
     lua_Integer n;
@@ -241,7 +252,7 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         else if (name[1] == 'l') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_ALWAYS);
         else if (name[2] == 'g') keep(L, &parsed->args, slots + 2);
         else if (integer_in(L, 2, 1 << 24, &n)) set->arity = (uint32_t)n;
-        else refuse_value(L, recorder, who, "arity", "a whole number, at least 2");
+        else handout_refuse_option(L, recorder, who, "arity", "a whole number, at least 2");
         return;
     case 'o':
         if (name[1] == 'p') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_OPTIONAL);
@@ -251,42 +262,46 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         keep(L, &parsed->unless, slots + 5);
         return;
     case 'r':
-        if (name[2] == 'c') {
-            if (lua_type(L, -1) == LUA_TFUNCTION && !lua_iscfunction(L, -1)) keep(L, &parsed->recover, slots + 7);
-            else refuse_value(L, recorder, who, name, "a Lua function");
-        } else if (integer_in(L, 0, 100, &n)) set->retries = (uint8_t)n;
-        else refuse_value(L, recorder, who, "retries", "a whole number from 0 to 100");
+        read_r(L, recorder, name, who, parsed, slots);
         return;
     case 'b':
         read_backoff(L, recorder, who, set);
         return;
     case 't':
-        if (lua_type(L, -1) != LUA_TFUNCTION) set->timeout = read_duration(L, recorder, who, "timeout", -1);
+        if (!is_function(L, parsed)) set->timeout = read_duration(L, recorder, who, "timeout", -1);
         return;
     case 'e':
-        if (lua_type(L, -1) != LUA_TFUNCTION) set->estimate = read_duration(L, recorder, who, "estimate", -1);
+        if (!is_function(L, parsed)) set->estimate = read_duration(L, recorder, who, "estimate", -1);
         return;
     case 'p':
-        read_priority(L, recorder, who, set);
+        if (!is_function(L, parsed)) read_priority(L, recorder, who, set);
         return;
     case 'c':
-        if (name[1] == 'p') read_cpu(L, recorder, who, set);
-        else if (lua_type(L, -1) != LUA_TBOOLEAN) refuse_value(L, recorder, who, "cache", "true or false");
+        if (name[1] == 'a') read_boolean(L, recorder, who, name);
+        else if (!is_function(L, parsed)) read_cpu(L, recorder, who, parsed);
         return;
     case 'm':
-        read_memory(L, recorder, who, set);
+        if (!is_function(L, parsed)) read_memory(L, recorder, who, set);
         return;
     case 'i':
         if (name[1] == 'n') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_INLINE);
         else read_isolation(L, recorder, who);
         return;
     case 'w':
-        if (name[1] == 'h') keep(L, &parsed->when, slots + 4);
-        else read_worker(L, recorder, who);
+        read_w(L, recorder, name, who, parsed, slots);
         return;
     case 'g':
-        if (name[1] == 'p') read_gpu(L, recorder, who);
-        else handout_read_grant(L, recorder, who, set);
+        if (name[1] == 'r') handout_read_grant(L, recorder, who, set);
+        else if (!is_function(L, parsed)) read_gpu(L, recorder, who, parsed);
+        return;
+    case 'v':
+        handout_read_variants(L, recorder, who, options);
+        return;
+    case 'l':
+        if (handout_read_resources(L, recorder, who, name, NULL)) keep(L, &parsed->limits, slots + 9);
+        return;
+    case 'd':
+        read_duration(L, recorder, who, name, -1);
         return;
     }
 }
@@ -308,8 +323,7 @@ static int by_message(const void *a, const void *b) {
     return strcmp(((const handout_plan_error *)a)->message, ((const handout_plan_error *)b)->message);
 }
 
-/* Lua walks the options in another order in each state: several problems of one table are sorted. */
-static void sort_errors(handout_recorder *recorder, size_t before) {
+void handout_sort_errors(handout_recorder *recorder, size_t before) {
     handout_plan_error *errors = (handout_plan_error *)recorder->errors.data;
     if (recorder->errors.count > before + 1)
         qsort(errors + before, recorder->errors.count - before, sizeof *errors, by_message);
@@ -318,12 +332,17 @@ static void sort_errors(handout_recorder *recorder, size_t before) {
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed) {
     parsed->needs = parsed->after = parsed->args = parsed->over = 0;
-    parsed->when = parsed->unless = parsed->near = parsed->recover = 0;
+    parsed->when = parsed->unless = parsed->near = parsed->recover = parsed->resources = parsed->limits = 0;
+    parsed->options = index;
+    parsed->functions = parsed->has_variants = 0;
     int slots = lua_gettop(L) + 1;
     luaL_checkstack(L, 40, "options");
     lua_settop(L, slots + HANDOUT_SLOTS - 1);
     if (index == 0) return;
     size_t errors = recorder->errors.count;
+    lua_pushliteral(L, "variants");
+    parsed->has_variants = lua_rawget(L, index) != LUA_TNIL;
+    lua_pop(L, 1);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const option *found = NULL;
         if (lua_type(L, -2) == LUA_TSTRING) {
@@ -332,13 +351,11 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
                 if ((o->calls & call) && key[0] == o->name[0] && strcmp(key, o->name) == 0) found = o;
         }
         if (!found) refuse_unknown(L, recorder, call, who, -2);
-        else if (found->handling == LATER)
-            handout_refuse(L, recorder, "unavailable", "%s: option '%s' is not available in this version", who, found->name);
-        else read_option(L, recorder, found, who, parsed, slots);
+        else read_option(L, recorder, found, who, parsed, slots, index);
         lua_settop(L, slots + HANDOUT_SLOTS + 1); /* key and value: readers may leave things behind */
     }
     if (parsed->set.flags & HANDOUT_FLAG_INLINE) refuse_beside_inline(L, recorder, index, who);
-    sort_errors(recorder, errors);
+    handout_sort_errors(recorder, errors);
 }
 
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set) {

@@ -38,6 +38,10 @@ static void graph_record_free(handout_graph_record *graph) {
                                  &graph->references, &graph->outputs, &graph->inputs, &graph->parts,
                                  &graph->included, &graph->given};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) free(vectors[i]->data);
+    for (size_t i = 0; i < graph->limits.count; i++) free(((handout_resource *)graph->limits.data)[i].name);
+    for (size_t i = 0; i < graph->resources.count; i++) free(((handout_resource *)graph->resources.data)[i].name);
+    free(graph->limits.data);
+    free(graph->resources.data);
     free(graph->name);
     free(graph->id_table);
 }

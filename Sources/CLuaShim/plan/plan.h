@@ -52,6 +52,12 @@ typedef struct handout_class_record {
     uint32_t *pools;           /* and its pool index */
 } handout_class_record;
 
+/* So much of a resource. */
+typedef struct handout_resource {
+    char *name;
+    int64_t amount; /* in 1/10 000 */
+} handout_resource;
+
 /* One graph being declared. */
 typedef struct handout_graph_record {
     char *name;
@@ -64,6 +70,9 @@ typedef struct handout_graph_record {
     handout_vector parts;      /* handout_plan_output: outputs of included graphs */
     handout_vector included;   /* first row and count of each include, uint32_t */
     handout_vector given;      /* rows that includes were given as inputs, uint32_t */
+    handout_vector limits;     /* handout_resource: pools that the graph has */
+    handout_vector resources;  /* handout_resource: what its tasks ask for that say nothing else */
+    uint32_t allocator;        /* line and source of g:allocator; 0: none */
     uint32_t sealed;           /* line and source of the include or map that uses it; 0: none does */
     uint64_t *id_table;        /* open addressing: hash in the high half, row + 1 in the low */
     uint32_t id_capacity;
@@ -181,15 +190,44 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
 typedef struct handout_parsed {
     handout_option_set set;
     /* Stack indices of those tables, handles and functions, 0: not given. */
-    int needs, after, args, over, when, unless, near, recover;
+    int needs, after, args, over, when, unless, near, recover, resources, limits;
+    int options;      /* stack index of the whole table, 0: none */
+    int functions;    /* an amount is a function */
+    int has_variants;
 } handout_parsed;
 enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HANDOUT_CALL_GRAPH = 8, HANDOUT_CALL_WHEN = 16,
-       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 8 };
+       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 10 };
 /* Reads the option table at `index` for a call of that kind; `who` names the object in messages. Pushes HANDOUT_SLOTS
  * slots. */
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed);
 uint32_t handout_option_set_index(lua_State *L, handout_recorder *recorder, const handout_option_set *set);
+/* Lua walks a table in another order in each state: sorts the errors since the `before`th by message. */
+void handout_sort_errors(handout_recorder *recorder, size_t before);
+/* Refuses the value at the top: `WHO: option 'NAME': expected EXPECTED, got …`. */
+void handout_refuse_option(lua_State *L, handout_recorder *recorder, const char *who, const char *name, const char *expected);
+
+/* amounts.c; the value is at the top, `who` and `name` are for messages */
+/* A function may stand for an amount: a Lua function. */
+int handout_is_amount_function(lua_State *L, int index);
+/* An amount in 1/10 000; -1 when it was refused. */
+int64_t handout_read_amount(lua_State *L, handout_recorder *recorder, const char *who, const char *name);
+/* Bytes, 0 or at least 1 MiB. Returns 0, or -1 when it was refused. */
+int handout_read_memory(lua_State *L, handout_recorder *recorder, const char *who, const char *name, uint64_t *bytes);
+/* A table from names of resources to amounts; `functions`, when not NULL, is set to 1 where an amount is a function, else
+ * functions are refused. Returns 0 when a name was refused: the table cannot be used. */
+int handout_read_resources(lua_State *L, handout_recorder *recorder, const char *who, const char *option, int *functions);
+/* A list of variants; `options` is the stack index of the table that holds it. */
+void handout_read_variants(lua_State *L, handout_recorder *recorder, const char *who, int options);
+void handout_read_where(lua_State *L, handout_recorder *recorder, const char *who);
+void handout_read_paths(lua_State *L, handout_recorder *recorder, const char *who, const char *name);
+/* Keeps the limits and default resources that the options of a graph give. */
+void handout_keep_resources(lua_State *L, handout_graph_record *graph, const handout_parsed *parsed);
+/* Refuses resources, of the row's options or of the graph's defaults, that neither the graph's limits nor the worker has. */
+void handout_check_resources(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_parsed *parsed, const char *who);
+/* Records what the functions among the amounts of a row capture. */
+void handout_record_amounts(lua_State *L, handout_recorder *recorder, const handout_parsed *parsed, uint32_t graph, uint32_t row);
+
 /* The nearest of `names` (NULL-terminated) to `word`, or NULL when none is near. */
 const char *handout_nearest(const char *word, size_t length, const char *const *names);
 

@@ -148,7 +148,10 @@ static void prepare(lua_State *L, handout_recorder *recorder, uint32_t graph, ui
         lua_pushvalue(L, iterator + 2);
         lua_call(L, 2, 2);
         if (lua_isnil(L, -2)) break;
-        prepare(L, recorder, graph, over, who, path, depth + 1);
+        char key[60], place[140];
+        handout_describe(L, -2, key, sizeof key);
+        snprintf(place, sizeof place, "%.60s[%s]", path, key);
+        prepare(L, recorder, graph, over, who, place, depth + 1);
         lua_replace(L, iterator + 2);
         lua_replace(L, iterator + 2);
     }

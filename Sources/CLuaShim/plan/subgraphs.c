@@ -40,11 +40,15 @@ int handout_graph_input(lua_State *L) {
     int named = handout_check_new_id(L, recorder, graph, 2, "input", who, sizeof who, &slot, &entry);
     uint32_t constant = UNBOUND, row = graph->count;
     if (!lua_isnil(L, 3)) {
+        uint64_t errors = recorder->errors.count + recorder->errors_left_out;
         handout_codec *codec = &handout_of(L)->codec;
         lua_pushvalue(L, 3);
         if (lua_islightuserdata(L, -1)) handout_refuse(L, recorder, "input", "%s: default: expected plain data, got a handle", who);
         else if (handout_encode_or_refuse(L, recorder, "input", who, "default", "cannot be an input"))
             constant = handout_pool_add(L, recorder, HANDOUT_POOL_DATA, codec->out.data, codec->out.length);
+        /* One that was refused is not said to be missing as well. */
+        if (errors != recorder->errors.count + recorder->errors_left_out)
+            constant = handout_pool_add(L, recorder, HANDOUT_POOL_DATA, "\xc0", 1);
         lua_pop(L, 1);
     }
     if (named) {
@@ -346,6 +350,7 @@ static void check_names(lua_State *L, handout_recorder *recorder, uint32_t graph
         names[i] = texts[i];
     }
     names[known] = NULL;
+    size_t errors = recorder->errors.count;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         char shown[120];
         handout_describe(L, -2, shown, sizeof shown);
@@ -357,6 +362,7 @@ static void check_names(lua_State *L, handout_recorder *recorder, uint32_t graph
         if (near) handout_refuse(L, recorder, "input", "%s: unknown input %s (did you mean '%s'?)", who, shown, near);
         else handout_refuse(L, recorder, "input", "%s: unknown input %s", who, shown);
     }
+    handout_sort_errors(recorder, errors);
     lua_pop(L, 1);
 }
 
@@ -419,6 +425,19 @@ static void push_handles(copying *now, uint32_t first) {
     }
 }
 
+/* Checks the entries that every copied row will get, once; those with a problem are left out. */
+static void check_section(lua_State *L, handout_recorder *recorder, uint32_t graph, int *index, uint32_t operation, const char *name,
+                          const char *who) {
+    if (!*index) return;
+    uint64_t errors = recorder->errors.count + recorder->errors_left_out;
+    handout_prepare_selections(L, recorder, graph, *index, HANDOUT_NONE, who, name);
+    size_t words = handout_graph_at(recorder, graph)->references.count; /* with those of hidden rows made just now */
+    if (errors == recorder->errors.count + recorder->errors_left_out)
+        handout_add_section(L, recorder, graph, *index, operation, name, who);
+    handout_graph_at(recorder, graph)->references.count = words;
+    if (errors != recorder->errors.count + recorder->errors_left_out) *index = 0;
+}
+
 /* g:include(id?, other, inputs?, options?) */
 int handout_graph_include(lua_State *L) {
     handout_recorder *recorder = handout_recorder_of(L);
@@ -447,9 +466,9 @@ int handout_graph_include(lua_State *L) {
     memset(&parsed.set, 0, sizeof parsed.set);
     handout_parse_options(L, recorder, lua_isnil(L, 5) ? 0 : 5, HANDOUT_CALL_INCLUDE, who, &parsed);
     if (!lua_isnil(L, 4)) check_names(L, recorder, other->index, 4, who);
-    if (parsed.after) handout_prepare_selections(L, recorder, graph, parsed.after, HANDOUT_NONE, who, "after");
-    if (parsed.when) handout_prepare_selections(L, recorder, graph, parsed.when, HANDOUT_NONE, who, "when");
-    if (parsed.unless) handout_prepare_selections(L, recorder, graph, parsed.unless, HANDOUT_NONE, who, "unless");
+    check_section(L, recorder, graph, &parsed.after, HANDOUT_OP_AFTER, "after", who);
+    check_section(L, recorder, graph, &parsed.when, HANDOUT_OP_WHEN, "when", who);
+    check_section(L, recorder, graph, &parsed.unless, HANDOUT_OP_UNLESS, "unless", who);
     default_outputs(L, recorder, other->index);
     uint32_t count = handout_graph_at(recorder, other->index)->count;
     char prefix[210];
@@ -485,6 +504,13 @@ void handout_add_bindings(lua_State *L, handout_recorder *recorder, uint32_t gra
     }
     if (shape == -2) {
         handout_refuse(L, recorder, "needs", "%s: needs: expected either positions 1 to n or names, not both and no gaps", who);
+        return;
+    }
+    if (shape == -3 && needs && !lua_islightuserdata(L, needs)) {
+        char path[] = "needs";
+        lua_pushvalue(L, needs);
+        handout_add_entry(L, recorder, graph, who, path); /* refuses it */
+        lua_pop(L, 1);
         return;
     }
     if (shape == -1) check_names(L, recorder, other, needs, who);
