@@ -31,7 +31,7 @@
 ---@alias handout.Needs handout.Handle|handout.Needs[]|table<string, handout.Needs>
 ---@alias handout.Handles handout.Handle|handout.Handle[]
 
----What a function of an amount sees before each attempt; not yet in this version.
+---What a function of an amount sees before each attempt; checked, without effect yet.
 ---@class handout.Attempt
 ---@field number integer from 1
 ---@field ended? handout.Ended nil at first
@@ -40,7 +40,7 @@
 ---@field amounts? table<string, number> memory in bytes
 ---@field counts table<handout.Ended, integer>
 
----The arguments as by `table.pack`; a value over 64 KiB is nil; not yet in this version.
+---The arguments as by `table.pack`; a value over 64 KiB is nil; checked, without effect yet.
 ---@class handout.Inputs
 ---@field n integer
 ---@field bytes integer[] encoded sizes
@@ -60,12 +60,12 @@
 ---What a task asks for; the run must allow it. A folder covers what is beneath.
 ---@class handout.Grant
 ---@field read? string[] paths
----@field write? string[] paths; not yet in this version
----@field exec? string[] names of programs, as `handout.exec` calls them; not yet in this version
----@field env? string[] names of variables; not yet in this version
+---@field write? string[] paths
+---@field exec? string[] names of programs, as `handout.exec` calls them
+---@field env? string[] names of variables
 ---@field host? string[] names of functions of the embedding program; not yet in this version
 
----One of several sets of amounts; not yet in this version.
+---One of several sets of amounts; checked, without effect yet.
 ---@class handout.Variant
 ---@field cpu? number
 ---@field memory? handout.Size
@@ -75,25 +75,25 @@
 
 ---Options that a graph may set for its tasks.
 ---@class handout.Defaults
----@field cpu? number|handout.AmountFunction cores, default 1; functions: not yet in this version
----@field memory? handout.Size|handout.SizeFunction the attempt's limit; functions: not yet in this version
----@field gpu? number|handout.AmountFunction default 0; more: not yet in this version
----@field resources? table<string, number|handout.AmountFunction> not yet in this version
----@field where? table<string, string|string[]> labels of the worker; not yet in this version
+---@field cpu? number|handout.AmountFunction cores, default 1; functions: checked, without effect yet
+---@field memory? handout.Size|handout.SizeFunction the attempt's limit; functions: checked, without effect yet
+---@field gpu? number|handout.AmountFunction default 0; more: checked, without effect yet
+---@field resources? table<string, number|handout.AmountFunction> checked, without effect yet
+---@field where? table<string, string|string[]> labels of the worker; checked, without effect yet
 ---@field retries? integer attempts after the first, 0 to 100
 ---@field backoff? handout.Duration|handout.Backoff pause before a retry
----@field timeout? handout.Duration|handout.DurationFunction run time of one attempt; functions: not yet in this version
----@field priority? integer|handout.IntegerFunction higher first; functions: not yet in this version
+---@field timeout? handout.Duration|handout.DurationFunction run time of one attempt; functions: checked, without effect yet
+---@field priority? integer|handout.IntegerFunction higher first; functions: checked, without effect yet
 ---@field isolation? handout.Isolation
 ---@field grant? handout.Grant
 ---@field cache? boolean without effect yet
----@field estimate? handout.Duration|handout.DurationFunction without effect yet; functions: not yet in this version
+---@field estimate? handout.Duration|handout.DurationFunction without effect yet; functions: checked, without effect yet
 
 ---@class handout.GraphOptions : handout.Defaults
 ---@field name handout.Id
----@field limits? table<string, number> pools of this run; not yet in this version
----@field deadline? handout.Duration from the start, a target for strategies; not yet in this version
----@field weight? number fair share, default 1; not yet in this version
+---@field limits? table<string, number> pools of this run; checked, without effect yet
+---@field deadline? handout.Duration from the start, a target for strategies; checked, without effect yet
+---@field weight? number fair share, default 1; checked, without effect yet
 
 ---@class handout.TaskOptions : handout.Defaults
 ---@field needs? handout.Needs data inputs
@@ -103,13 +103,13 @@
 ---@field when? handout.Handles runs only if all are truthy, else it is skipped: absent
 ---@field unless? handout.Handles runs only if all are nil or false
 ---@field always? boolean runs however its inputs ended; failed ones are absent
----@field variants? handout.Variant[] not yet in this version
+---@field variants? handout.Variant[] checked, without effect yet
 ---@field near? handout.Handle prefers the worker that holds this result; no dependency
 ---@field inline? boolean computed in each consumer; only with `needs over after args arity when unless`
 ---@field optional? boolean its failure makes it absent, not the run failed
 ---@field recover? fun(err: handout.Failure, ...: handout.Data): handout.Data after the last attempt: a substitute
----@field reads? string[]|handout.PathsFunction files read; not yet in this version
----@field writes? string[]|handout.PathsFunction files made; not yet in this version
+---@field reads? string[]|handout.PathsFunction files read; checked, without effect yet
+---@field writes? string[]|handout.PathsFunction files made; checked, without effect yet
 
 ---@class handout.MapOptions : handout.TaskOptions
 ---@field over handout.Handle|handout.Data[]|table<string, handout.Data> one instance an element
@@ -253,7 +253,7 @@ function json.decode(text) end
 ---@field indices table<string, any[]>
 ---@field missing table<integer|string, "skipped"|"failed">
 ---@field deadline? number seconds of run time left
----@field scratch string a folder of this attempt; not yet in this version
+---@field scratch string a folder of this attempt
 
 ---@class handout.ReadOptions
 ---@field offset? integer default 0
@@ -285,61 +285,61 @@ function fs.read(path, options) end
 ---@return string[]
 function fs.lines(path, options) end
 
----Writes a file whole or not at all. Not yet in this version.
+---Writes a file whole or not at all.
 ---@param path string
 ---@param data string
 function fs.write(path, data) end
 
----Writes at the end of a file, which is made when it is not there. Not yet in this version.
+---Writes at the end of a file, which is made when it is not there.
 ---@param path string
 ---@param data string
 function fs.append(path, data) end
 
----Parts of a file of about so many bytes, default 64 MiB, cut at line ends. Not yet in this version.
+---Parts of a file of about so many bytes, default 64 MiB, cut at line ends.
 ---@param path string
 ---@param options? { bytes: handout.Size? }
 ---@return handout.FileRange[]
 function fs.ranges(path, options) end
 
----Paths that match, sorted bytewise: `* ? [a-z] **`. Not yet in this version.
+---Paths that match, sorted bytewise: `* ? [a-z] **`.
 ---@param pattern string
 ---@return string[]
 function fs.glob(pattern) end
 
----Sorted names of what a folder holds. Not yet in this version.
+---Sorted names of what a folder holds.
 ---@param folder string
 ---@return string[]
 function fs.list(folder) end
 
----What lies at a path. Not yet in this version.
+---What lies at a path.
 ---@param path string
 ---@return handout.FileStatus? status nil when there is nothing
 function fs.stat(path) end
 
----Whether something lies at a path. Not yet in this version.
+---Whether something lies at a path.
 ---@param path string
 ---@return boolean
 function fs.exists(path) end
 
----Makes a folder, with parents. Not yet in this version.
+---Makes a folder, with parents.
 ---@param path string
 function fs.mkdir(path) end
 
----Removes a file, or an empty folder. Not yet in this version.
+---Removes a file, or an empty folder.
 ---@param path string
 function fs.remove(path) end
 
----Moves a file or folder. Not yet in this version.
+---Moves a file or folder.
 ---@param from string
 ---@param to string
 function fs.rename(from, to) end
 
----Copies a file. Not yet in this version.
+---Copies a file.
 ---@param from string
 ---@param to string
 function fs.copy(from, to) end
 
----SHA-256 of a file, hexadecimal. Not yet in this version.
+---SHA-256 of a file, hexadecimal.
 ---@param path string
 ---@return string
 function fs.hash(path) end
@@ -630,12 +630,12 @@ function handout.id(text) end
 ---@return fun(): K, V
 function handout.sorted(t) end
 
----While planning: paths beneath the run directory, sorted bytewise: `* ? [a-z] **`. Not yet in this version.
+---While planning: paths beneath the run directory, sorted bytewise: `* ? [a-z] **`.
 ---@param pattern string
 ---@return string[]
 function handout.glob(pattern) end
 
----While planning: the bytes of a file beneath the run directory, at most 16 MiB. Not yet in this version.
+---While planning: the bytes of a file beneath the run directory, at most 16 MiB.
 ---@param path string
 ---@return string
 function handout.read(path) end
@@ -664,12 +664,12 @@ function handout.retry(message, options) end
 ---@param paths string[]
 function handout.reads(paths) end
 
----Inside a task: a variable of the environment, by `grant.env`; nil when it is not set. Not yet in this version.
+---Inside a task: a variable of the environment, by `grant.env`; nil when it is not set.
 ---@param name string
 ---@return string?
 function handout.env(name) end
 
----Inside a task: runs a program or a pipeline, by `grant.exec`. Not yet in this version.
+---Inside a task: runs a program or a pipeline, by `grant.exec`.
 ---@param command handout.Command
 ---@return handout.CommandResult
 function handout.exec(command) end

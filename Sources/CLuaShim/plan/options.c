@@ -183,33 +183,6 @@ static void read_worker(lua_State *L, handout_recorder *recorder, const char *wh
         handout_refuse(L, recorder, "resources", "%s: option 'worker': no worker '%s' is known or declared; there is 'local'", who, shown);
 }
 
-static void read_grant(lua_State *L, handout_recorder *recorder, const char *who) {
-    static const char *const names[] = {"exec", "read", "write", "env", "host", NULL};
-    if (lua_type(L, -1) != LUA_TTABLE) {
-        handout_refuse_option(L, recorder, who, "grant", "a table such as { read = { \"data\" } }");
-        return;
-    }
-    int table = lua_gettop(L);
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        if (strcmp(key, "read") == 0) {
-            int list = lua_type(L, -1) == LUA_TTABLE;
-            for (lua_Integer i = 1; list && i <= (lua_Integer)lua_rawlen(L, -1); i++, lua_pop(L, 1))
-                if (lua_rawgeti(L, -1, i) != LUA_TSTRING) list = 0;
-            if (!list) handout_refuse_option(L, recorder, who, "grant.read", "a list of paths");
-            continue;
-        }
-        int known = 0;
-        for (int i = 0; names[i]; i++) known |= strcmp(key, names[i]) == 0;
-        const char *near = handout_nearest(key, strlen(key), names);
-        char shown[100];
-        handout_describe(L, -2, shown, sizeof shown);
-        if (known) handout_refuse(L, recorder, "unavailable", "%s: option 'grant.%s' is not available in this version", who, key);
-        else if (near) handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s (did you mean '%s'?)", who, shown, near);
-        else handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s", who, shown);
-    }
-}
-
 static void read_flag(lua_State *L, handout_recorder *recorder, const char *who, const char *name, handout_option_set *set,
                       uint8_t flag) {
     if (lua_type(L, -1) != LUA_TBOOLEAN) handout_refuse_option(L, recorder, who, name, "true or false");
@@ -318,7 +291,7 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         read_w(L, recorder, name, who, parsed, slots);
         return;
     case 'g':
-        if (name[1] == 'r') read_grant(L, recorder, who);
+        if (name[1] == 'r') handout_read_grant(L, recorder, who, set);
         else if (!is_function(L, parsed)) read_gpu(L, recorder, who, parsed);
         return;
     case 'v':

@@ -58,6 +58,7 @@ typedef struct handout_runner {
     const char *file;          /* of the place that raised: kept by Lua or static */
     char file_text[300];
     uint32_t line;
+    struct handout_job *job;   /* programs that tasks start (exec.c), NULL: none so far */
     uint8_t never_retry, has_retry_after, asked_ended;
     uint64_t retry_after;
 } handout_runner;
@@ -90,6 +91,10 @@ void handout_captures_free(handout_runner *runner);
 int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction body, void *data, char *error, size_t size);
 /* The table of closures: its key in the registry. */
 extern char HANDOUT_KEY_INSTANCES;
+
+/* scratch.c: removes the folder of the attempt that ends; frees what exec keeps. */
+void handout_attempt_end(handout_runner *runner);
+void handout_job_free(handout_runner *runner);
 
 /* calls.c: handout.task, log, progress, fail, retry; fs.c: handout.fs */
 void handout_add_fs(lua_State *L);
