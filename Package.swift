@@ -24,6 +24,7 @@ let package = Package(
         .target(
             name: "CLuaShim", dependencies: ["CLua"],
             cSettings: ["state", "values", "sandbox", "plan", "task"].map { .headerSearchPath($0) }),
+        .target(name: "CHandoutLua"),  // embeds the files of lua/
         .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
         .target(name: "HandoutCore", swiftSettings: settings),
         .target(name: "HandoutScheduler", dependencies: ["HandoutCore"], swiftSettings: settings),
@@ -46,7 +47,7 @@ let package = Package(
             name: "HandoutCommands",
             dependencies: [
                 "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime",
-                "CLuaShim",
+                "CLuaShim", "CHandoutLua",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

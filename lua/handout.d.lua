@@ -1,7 +1,8 @@
 ---@meta handout
 
 -- Annotations for the Lua language server: completion and checks for scripts that require "handout". Nothing runs here.
--- "not yet in this version": the interface is settled, the program refuses or raises it so far.
+-- "not yet in this version": the interface is settled, the program refuses or raises it so far. The pure-Lua edition
+-- and tests have files, programs, variables and functions of the host already.
 
 ---Plain data: nil, booleans, numbers, strings, and tables of these with keys boolean, number or string.
 ---@alias handout.Data nil|boolean|integer|number|string|table
@@ -16,8 +17,8 @@
 ---| "result"
 ---| "timeout"
 ---| "memory"
----| "crash" # not yet in this version
----| "lost" # not yet in this version
+---| "crash" # its runner died under it; not yet in this version
+---| "lost" # its worker went away; not yet in this version
 ---| "cancelled"
 ---@alias handout.Level "debug"|"info"|"warning"|"error"
 ---@alias handout.Isolation
@@ -30,7 +31,7 @@
 ---@alias handout.Needs handout.Handle|handout.Needs[]|table<string, handout.Needs>
 ---@alias handout.Handles handout.Handle|handout.Handle[]
 
----What a function of an amount sees before each attempt; not yet in this version.
+---What a function of an amount sees before each attempt; checked, without effect yet.
 ---@class handout.Attempt
 ---@field number integer from 1
 ---@field ended? handout.Ended nil at first
@@ -39,7 +40,7 @@
 ---@field amounts? table<string, number> memory in bytes
 ---@field counts table<handout.Ended, integer>
 
----The arguments as by `table.pack`; a value over 64 KiB is nil; not yet in this version.
+---The arguments as by `table.pack`; a value over 64 KiB is nil; checked, without effect yet.
 ---@class handout.Inputs
 ---@field n integer
 ---@field bytes integer[] encoded sizes
@@ -59,12 +60,12 @@
 ---What a task asks for; the run must allow it. A folder covers what is beneath.
 ---@class handout.Grant
 ---@field read? string[] paths
----@field write? string[] paths; not yet in this version
----@field exec? string[] names of programs; not yet in this version
----@field env? string[] names; not yet in this version
+---@field write? string[] paths
+---@field exec? string[] names of programs, as `handout.exec` calls them
+---@field env? string[] names of variables
 ---@field host? string[] names of functions of the embedding program
 
----One of several sets of amounts; not yet in this version.
+---One of several sets of amounts; checked, without effect yet.
 ---@class handout.Variant
 ---@field cpu? number
 ---@field memory? handout.Size
@@ -74,41 +75,41 @@
 
 ---Options that a graph may set for its tasks.
 ---@class handout.Defaults
----@field cpu? number|handout.AmountFunction cores, default 1; functions: not yet in this version
----@field memory? handout.Size|handout.SizeFunction the attempt's limit; functions: not yet in this version
----@field gpu? number|handout.AmountFunction default 0; more: not yet in this version
----@field resources? table<string, number|handout.AmountFunction> not yet in this version
----@field where? table<string, string|string[]> labels of the worker; not yet in this version
+---@field cpu? number|handout.AmountFunction cores, default 1; functions: checked, without effect yet
+---@field memory? handout.Size|handout.SizeFunction the attempt's limit; functions: checked, without effect yet
+---@field gpu? number|handout.AmountFunction default 0; more: checked, without effect yet
+---@field resources? table<string, number|handout.AmountFunction> checked, without effect yet
+---@field where? table<string, string|string[]> labels of the worker; checked, without effect yet
 ---@field retries? integer attempts after the first, 0 to 100
 ---@field backoff? handout.Duration|handout.Backoff pause before a retry
----@field timeout? handout.Duration|handout.DurationFunction run time of one attempt; functions: not yet in this version
----@field priority? integer|handout.IntegerFunction higher first; functions: not yet in this version
+---@field timeout? handout.Duration|handout.DurationFunction run time of one attempt; functions: checked, without effect yet
+---@field priority? integer|handout.IntegerFunction higher first; functions: checked, without effect yet
 ---@field isolation? handout.Isolation
 ---@field grant? handout.Grant
 ---@field cache? boolean without effect yet
----@field estimate? handout.Duration|handout.DurationFunction without effect yet; functions: not yet in this version
+---@field estimate? handout.Duration|handout.DurationFunction without effect yet; functions: checked, without effect yet
 
 ---@class handout.GraphOptions : handout.Defaults
 ---@field name handout.Id
----@field limits? table<string, number> pools of this run; not yet in this version
----@field deadline? handout.Duration from the start, a target for strategies; not yet in this version
----@field weight? number fair share, default 1; not yet in this version
+---@field limits? table<string, number> pools of this run; checked, without effect yet
+---@field deadline? handout.Duration from the start, a target for strategies; checked, without effect yet
+---@field weight? number fair share, default 1; checked, without effect yet
 
 ---@class handout.TaskOptions : handout.Defaults
 ---@field needs? handout.Needs data inputs
 ---@field after? handout.Handles order only
 ---@field args? handout.Data[] constants after the needs
 ---@field worker? string only this worker
----@field when? handout.Handles runs only if all are truthy; not yet in this version
----@field unless? handout.Handles runs only if all are nil or false; not yet in this version
----@field always? boolean runs however its inputs ended; not yet in this version
----@field variants? handout.Variant[] not yet in this version
----@field near? handout.Handle prefers the worker that holds this result; not yet in this version
----@field inline? boolean computed in each consumer; not yet in this version
----@field optional? boolean its failure makes it absent, not the run failed; not yet in this version
----@field recover? fun(err: handout.Failure, ...: handout.Data): handout.Data substitute result; not yet in this version
----@field reads? string[]|handout.PathsFunction files read; not yet in this version
----@field writes? string[]|handout.PathsFunction files made; not yet in this version
+---@field when? handout.Handles runs only if all are truthy, else it is skipped: absent
+---@field unless? handout.Handles runs only if all are nil or false
+---@field always? boolean runs however its inputs ended; failed ones are absent
+---@field variants? handout.Variant[] checked, without effect yet
+---@field near? handout.Handle prefers the worker that holds this result; no dependency
+---@field inline? boolean computed in each consumer; only with `needs over after args arity when unless`
+---@field optional? boolean its failure makes it absent, not the run failed
+---@field recover? fun(err: handout.Failure, ...: handout.Data): handout.Data after the last attempt: a substitute
+---@field reads? string[]|handout.PathsFunction files read; checked, without effect yet
+---@field writes? string[]|handout.PathsFunction files made; checked, without effect yet
 
 ---@class handout.MapOptions : handout.TaskOptions
 ---@field over handout.Handle|handout.Data[]|table<string, handout.Data> one instance an element
@@ -117,7 +118,7 @@
 ---@field over handout.Handle|handout.Data[]|table<string, handout.Data>
 ---@field arity? integer size of a group, at least 2, default 8
 
----Of a map over a graph; not yet in this version.
+---Of a map over a graph.
 ---@class handout.GraphMapOptions
 ---@field over handout.Handle|handout.Data[]|table<string, handout.Data>
 ---@field needs? handout.Needs
@@ -127,7 +128,7 @@
 ---@field optional? boolean
 
 ---@class handout.IncludeOptions
----@field when? handout.Handles
+---@field when? handout.Handles its tasks run only if all are truthy
 ---@field unless? handout.Handles
 ---@field after? handout.Handles
 
@@ -149,7 +150,7 @@
 local Handle = {}
 
 ---The element `key` of the handle's value; without key, in a map: this instance's own; a function, in a map: the key or
----keys it returns. Not yet in this version.
+---keys it returns. Only what is picked is depended on.
 ---@overload fun(self: handout.Handle): handout.Handle
 ---@overload fun(self: handout.Handle, pick: fun(element: any, key: integer|string): any): handout.Handle
 ---@param key string|integer
@@ -168,7 +169,8 @@ local Graph = {}
 function Graph:task(id, options, fn) end
 
 ---Declares one instance an element of `over`: `fn(element, key, …needs, …args)`. Its value is a list, or a table by
----the same keys. Over a graph: not yet in this version.
+---the same keys. Over a graph: one instance of it an element, its inputs filled from named `needs`, then from element,
+---key and positional `needs`.
 ---@overload fun(self: handout.Graph, id: string, o: handout.GraphMapOptions, g: handout.Graph): handout.Handle
 ---@param id handout.Id
 ---@param options handout.MapOptions
@@ -183,20 +185,20 @@ function Graph:map(id, options, fn) end
 ---@return handout.Handle
 function Graph:reduce(id, options, fn) end
 
----Declares a task whose value is made boolean. Not yet in this version.
+---Declares a task whose value is made boolean.
 ---@param id handout.Id
 ---@param options handout.TaskOptions
 ---@param predicate fun(...: any): any
 ---@return handout.Handle
 function Graph:when(id, options, predicate) end
 
----Declares an input, bound by `include`, by a map over the graph, or on the command line. Not yet in this version.
+---Declares an input, bound by `include`, by a map over the graph, or by `--input name=JSON`.
 ---@param name handout.Id
 ---@param default? handout.Data
 ---@return handout.Handle
 function Graph:input(name, default) end
 
----Makes an instance of another graph; returns handles by output name. Not yet in this version.
+---Makes an instance of another graph; returns handles by output name. The other graph is complete from here on.
 ---@overload fun(self: handout.Graph, g: handout.Graph, inputs?: table, o?: handout.IncludeOptions): table
 ---@param id handout.Id
 ---@param other handout.Graph
@@ -251,7 +253,7 @@ function json.decode(text) end
 ---@field indices table<string, any[]>
 ---@field missing table<integer|string, "skipped"|"failed">
 ---@field deadline? number seconds of run time left
----@field scratch string a folder of this attempt; not yet in this version
+---@field scratch string a folder of this attempt
 
 ---@class handout.ReadOptions
 ---@field offset? integer default 0
@@ -263,9 +265,9 @@ function json.decode(text) end
 ---@field length integer
 
 ---@class handout.FileStatus
----@field kind string
----@field size integer
----@field mtime number
+---@field kind "file"|"directory"|"other"
+---@field size integer bytes
+---@field mtime number seconds since 1970
 
 ---Files, by `grant.read` and `grant.write`. Failures raise.
 ---@class handout.fs
@@ -283,114 +285,160 @@ function fs.read(path, options) end
 ---@return string[]
 function fs.lines(path, options) end
 
----Writes a file whole or not at all. Not yet in this version.
+---Writes a file whole or not at all.
 ---@param path string
 ---@param data string
 function fs.write(path, data) end
 
----Not yet in this version.
+---Writes at the end of a file, which is made when it is not there.
 ---@param path string
 ---@param data string
 function fs.append(path, data) end
 
----Parts of a file, cut at line ends. Not yet in this version.
+---Parts of a file of about so many bytes, default 64 MiB, cut at line ends.
 ---@param path string
----@param options { bytes: handout.Size }
+---@param options? { bytes: handout.Size? }
 ---@return handout.FileRange[]
 function fs.ranges(path, options) end
 
----Not yet in this version.
+---Paths that match, sorted bytewise: `* ? [a-z] **`.
 ---@param pattern string
 ---@return string[]
 function fs.glob(pattern) end
 
----Sorted names. Not yet in this version.
+---Sorted names of what a folder holds.
 ---@param folder string
 ---@return string[]
 function fs.list(folder) end
 
----Not yet in this version.
+---What lies at a path.
 ---@param path string
 ---@return handout.FileStatus? status nil when there is nothing
 function fs.stat(path) end
 
----Not yet in this version.
+---Whether something lies at a path.
 ---@param path string
 ---@return boolean
 function fs.exists(path) end
 
----Makes a folder, with parents. Not yet in this version.
+---Makes a folder, with parents.
 ---@param path string
 function fs.mkdir(path) end
 
----Not yet in this version.
+---Removes a file, or an empty folder.
 ---@param path string
 function fs.remove(path) end
 
----Not yet in this version.
+---Moves a file or folder.
 ---@param from string
 ---@param to string
 function fs.rename(from, to) end
 
----Not yet in this version.
+---Copies a file.
 ---@param from string
 ---@param to string
 function fs.copy(from, to) end
 
----SHA-256, hexadecimal. Not yet in this version.
+---SHA-256 of a file, hexadecimal.
 ---@param path string
 ---@return string
 function fs.hash(path) end
 
----A program's arguments, and how to run it; tables of arguments instead: a pipeline. Not yet in this version.
+---A program's arguments, and how to run it; tables of arguments instead: a pipeline.
 ---@class handout.Command
 ---@field [integer] string|number|(string|number)[]
----@field stdin? string
----@field stdin_file? string
+---@field stdin? string what it reads, default nothing
+---@field stdin_file? string a path, instead of `stdin`
 ---@field stdout? string a path, else captured
 ---@field stderr? string a path, else captured
----@field env? table<string, string>
----@field cwd? string
+---@field env? table<string, string> variables besides those that every program gets
+---@field cwd? string default: the run directory
 ---@field timeout? handout.Duration
 ---@field check? boolean a code other than 0 raises, default true
 
 ---@class handout.CommandResult
----@field code integer
+---@field code integer 128 and the signal where one ended it
 ---@field signal? integer
----@field stdout string
----@field stderr string
+---@field stdout? string nil when it went to a file
+---@field stderr? string nil when it went to a file
 ---@field seconds number
 ---@field codes? integer[] of a pipeline
 
----An event of a run (section 8). Not yet in this version.
+---@alias handout.EventKind
+---| "run_started" # name, seed
+---| "run_paused"
+---| "run_resumed"
+---| "run_finished" # ok, seconds
+---| "map_expanded" # task, count
+---| "task_ready"
+---| "task_started" # worker, variant, amounts
+---| "task_progressed" # fraction, text; not sent to strategies
+---| "task_logged" # level, text; not sent to strategies
+---| "task_finished" # worker, seconds, bytes
+---| "task_cached" # bytes
+---| "task_failed" # worker, ended, message, file, line, final, retry_after
+---| "task_skipped" # reason
+---| "worker_joined" # worker, total, labels, price, speed
+---| "worker_changed" # the same, new values
+---| "worker_lost" # worker
+---| "worker_left" # worker
+---| "warning" # code, message, file, line
+
+---An event of a run. All have `seq`, `time`, `run` and `kind`, those of tasks `task`, and `attempt` where one is meant.
 ---@class handout.Event
 ---@field seq integer
----@field time number
+---@field time number seconds since the start
 ---@field run string
----@field kind string
+---@field kind handout.EventKind
 ---@field task? string
 ---@field attempt? integer
+---@field name? string
+---@field seed? integer
+---@field ok? boolean
+---@field seconds? number
+---@field count? integer
+---@field worker? string
+---@field variant? integer
+---@field amounts? table<string, number>
+---@field fraction? number
+---@field text? string
+---@field level? handout.Level
+---@field bytes? integer
+---@field ended? handout.Ended
+---@field message? string
+---@field file? string
+---@field line? integer
+---@field final? boolean
+---@field retry_after? number
+---@field reason? "when"|"upstream"|"cancelled"
+---@field total? table<string, number>
+---@field labels? table<string, string>
+---@field price? number
+---@field speed? number
+---@field code? string
 ---@field [string] any
 
----A task as a strategy sees it. Not yet in this version.
+---A task as a strategy sees it: read-only, valid during the call. Memory in bytes, times in seconds, nil: not known.
+---Not yet in this version.
 ---@class handout.TaskView
 ---@field id string
----@field name string
----@field key? integer|string
+---@field name string declared id
+---@field key? integer|string in a map
 ---@field attempt integer
 ---@field priority integer
----@field amounts table<string, number>
+---@field amounts table<string, number> of the first variant that fits
 ---@field variants table<string, number>[]
 ---@field where? table<string, any>
----@field near? string
+---@field near? string[] ids
 ---@field estimate? number
----@field rank number
+---@field rank number estimated seconds from its start to the run's end on the longest path, at speed 1
 ---@field input_bytes integer
----@field consumers integer
+---@field consumers integer how many tasks need it
 ---@field waited number
 ---@field retries_left integer
 ---@field class handout.ClassView
 
+---Tasks that are alike to a strategy. Not yet in this version.
 ---@class handout.ClassView
 ---@field count integer
 ---@field name string
@@ -398,36 +446,40 @@ function fs.hash(path) end
 ---@field amounts table<string, number>
 ---@field variants table<string, number>[]
 ---@field where? table<string, any>
----@field near? string
+---@field near? string[]
 ---@field estimate? number
 ---@field rank number
 ---@field consumers integer
 ---@field retries_left integer
 local ClassView = {}
 
+---At most n tasks of the class; each is given once a round.
 ---@param n integer
 ---@return fun(): handout.TaskView?
 function ClassView:take(n) end
 
+---What is ready, by priority. Not yet in this version.
 ---@class handout.ReadyView
 ---@field [integer] handout.TaskView
 local ReadyView = {}
 
+---The classes of what is ready.
 ---@return fun(): handout.ClassView?
 function ReadyView:classes() end
 
+---A worker as a strategy sees it. Not yet in this version.
 ---@class handout.WorkerView
 ---@field id string
 ---@field labels table<string, string>
----@field total table<string, number>
+---@field total table<string, number> by resource, pools of the cluster included
 ---@field free table<string, number>
----@field running integer
----@field price number
----@field speed number
----@field remaining? number
----@field idle number
----@field bandwidth? number
----@field lost integer
+---@field running integer attempts
+---@field price number per hour, default 0
+---@field speed number default 1
+---@field remaining? number life left
+---@field idle number 0 when busy
+---@field bandwidth? number bytes a second
+---@field lost integer times
 local WorkerView = {}
 
 ---How many fit now.
@@ -440,21 +492,23 @@ function WorkerView:fits(what) end
 ---@return integer
 function WorkerView:has(task) end
 
+---The workers in order of joining. Not yet in this version.
 ---@class handout.WorkersView
 ---@field [integer] handout.WorkerView
 local WorkersView = {}
 
+---The worker of that id.
 ---@param id string
 ---@return handout.WorkerView?
 function WorkersView:get(id) end
 
 ---@class handout.Context
----@field now number
+---@field now number since the run's start
 ---@field deadline? number
 ---@field run string
----@field spent number
+---@field spent number price so far
 ---@field seed integer
----@field options table<string, any>
+---@field options table<string, any> the defaults, then what was given; durations as seconds, sizes as bytes
 
 ---@class handout.Placement
 ---@field task handout.TaskView|string
@@ -468,56 +522,68 @@ function WorkersView:get(id) end
 ---Either `filter` and `score`, or `allocate`. Not yet in this version.
 ---@class handout.Strategy
 ---@field name? string
----@field options? table<string, any>
----@field per_task? boolean
----@field budget? handout.Duration
+---@field options? table<string, any> defaults of what `--allocator NAME,key=value` gives
+---@field per_task? boolean score each task, not only the next of its class
+---@field budget? handout.Duration for one call, such as `"50ms"`
 ---@field filter? fun(task: handout.TaskView, worker: handout.WorkerView): boolean, string?
----@field score? fun(task: handout.TaskView, worker: handout.WorkerView): number
+---@field score? fun(task: handout.TaskView, worker: handout.WorkerView): number higher is better, default 0
 ---@field allocate? handout.Allocate
----@field on_event? fun(event: handout.Event): boolean?
+---@field on_event? fun(event: handout.Event): boolean? true: ask again what was scored
 
 ---A worker of a cluster file. Not yet in this version.
 ---@class handout.Worker
 ---@field name handout.Id
----@field count? integer
----@field cpu? number
----@field memory? handout.Size
----@field gpu? number|integer[]
----@field resources? table<string, number|string[]>
----@field price? number|{ [1]: handout.Duration, [2]: number }[]
----@field speed? number
+---@field count? integer default 1; above: `name-1` and so on
+---@field cpu? number default 1
+---@field memory? handout.Size default none
+---@field gpu? number|integer[] how many, or their indices; default 0
+---@field resources? table<string, number|string[]> amounts, or names of indices
+---@field price? number|{ [1]: handout.Duration, [2]: number }[] per hour; in the simulator also by time
+---@field speed? number run time = estimate / speed; default 1
 ---@field labels? table<string, string>
----@field lifetime? handout.Duration
----@field joins? handout.Duration
----@field trackers? string
+---@field lifetime? handout.Duration after joining
+---@field joins? handout.Duration default 0
+---@field trackers? string a tracker file
 
+---An ordered pair of workers, `"*"` any; the last that matches wins.
 ---@class handout.Link
 ---@field from string
 ---@field to string
----@field bandwidth? string
----@field latency? handout.Duration
+---@field bandwidth? string such as `"100MB/s"`
+---@field latency? handout.Duration|string also `"200us"`
+
+---@class handout.Network
+---@field bandwidth? string such as `"1GB/s"`; default no limit
+---@field latency? handout.Duration|string default 0
+---@field links? handout.Link[]
 
 ---@class handout.Cluster
 ---@field [integer] handout.Worker
----@field shared? table<string, number>
----@field network? { bandwidth: string?, latency: handout.Duration?, links: handout.Link[]? }
+---@field shared? table<string, number> pools of the whole cluster
+---@field network? handout.Network
 
 ---@class handout.Claim
 ---@field task string
 ---@field attempt integer
 ---@field amounts table<string, number>
 
+---What `probe` is told.
+---@class handout.TrackerState
+---@field claimed table<string, number>
+---@field worker string
+---@field now number
+
 ---Reports resources. Not yet in this version.
 ---@class handout.Tracker
 ---@field name handout.Id
----@field provides string[]
----@field scope? "worker"|"cluster"
----@field every? handout.Duration
----@field grant? handout.Grant
----@field register? fun(): table<string, number>
----@field probe? fun(state: { claimed: table<string, number>, worker: string, now: number }): table?, string?
----@field request? fun(claim: handout.Claim): boolean?, string?
----@field release? fun(claim: handout.Claim)
+---@field provides? string[] names of resources
+---@field scope? "worker"|"cluster" default `"worker"`
+---@field every? handout.Duration default `"30s"`, least 1 s
+---@field grant? handout.Grant must be allowed by the worker
+---@field register? fun(): table<string, number> once; default: the first probe
+---@field probe? fun(state: handout.TrackerState): table?, string? totals, `price`, `labels`; or nil and a reason
+---@field request? fun(claim: handout.Claim): boolean?, string? before an attempt holds some; false: it waits
+---@field release? fun(claim: handout.Claim) afterwards
 
 ---@class handout
 ---@field version string of this interface, `"1.0"`
@@ -525,7 +591,7 @@ function WorkersView:get(id) end
 ---@field task handout.Task inside a task
 ---@field json handout.json
 ---@field fs handout.fs
----@field host table<string, fun(...: handout.Data): any> functions of the embedding program
+---@field host table<string, fun(...: handout.Data): any> by `grant.host`: functions of the embedding program
 local handout = {}
 
 ---Makes a graph; the script returns one.
@@ -564,12 +630,12 @@ function handout.id(text) end
 ---@return fun(): K, V
 function handout.sorted(t) end
 
----Paths beneath the run directory, sorted. Not yet in this version.
+---While planning: paths beneath the run directory, sorted bytewise: `* ? [a-z] **`.
 ---@param pattern string
 ---@return string[]
 function handout.glob(pattern) end
 
----The bytes of a file beneath the run directory, while planning. Not yet in this version.
+---While planning: the bytes of a file beneath the run directory, at most 16 MiB.
 ---@param path string
 ---@return string
 function handout.read(path) end
@@ -598,12 +664,12 @@ function handout.retry(message, options) end
 ---@param paths string[]
 function handout.reads(paths) end
 
----Inside a task: a variable of the environment, by `grant.env`. Not yet in this version.
+---Inside a task: a variable of the environment, by `grant.env`; nil when it is not set.
 ---@param name string
 ---@return string?
 function handout.env(name) end
 
----Inside a task: runs a program or a pipeline, by `grant.exec`. Not yet in this version.
+---Inside a task: runs a program or a pipeline, by `grant.exec`.
 ---@param command handout.Command
 ---@return handout.CommandResult
 function handout.exec(command) end
@@ -619,8 +685,9 @@ function handout.allocator(strategy) end
 function handout.cluster(cluster) end
 
 ---A tracker, or a list of them, returned by its file. Not yet in this version.
----@param tracker handout.Tracker
----@return handout.Tracker
+---@generic T : handout.Tracker|handout.Tracker[]
+---@param tracker T
+---@return T
 function handout.tracker(tracker) end
 
 return handout

@@ -775,6 +775,18 @@ local function of_type(kind, words)
   return function(value) if type(value) ~= kind then return words end end
 end
 
+local function is_list_of_strings(value)
+  if type(value) ~= "table" or not is_list(value) then return false end
+  for _, entry in ipairs(value) do
+    if type(entry) ~= "string" then return false end
+  end
+  return true
+end
+
+local function paths(value)
+  if type(value) ~= "function" and not is_list_of_strings(value) then return "a list of paths or a function" end
+end
+
 local options_known = {
   needs = { "tmrw", anything },
   after = { "tmrwi", anything },
@@ -807,13 +819,32 @@ local options_known = {
   resources = { "tmrwg", of_type("table", "a table of amounts") },
   where = { "tmrwg", of_type("table", "a table of labels") },
   variants = { "tmrw", of_type("table", "a list of tables") },
-  reads = { "tmrw", anything },
-  writes = { "tmrw", anything },
+  reads = { "tmrw", paths },
+  writes = { "tmrw", paths },
   name = { "g", anything },
   limits = { "g", of_type("table", "a table of amounts") },
   deadline = { "g", duration },
   weight = { "g", amount },
 }
+
+local grant_lists = { exec = "a list of program names", read = "a list of paths", write = "a list of paths",
+  env = "a list of names of variables", host = "a list of names of functions" }
+
+--- Copies what a task asks for.
+local function read_grant(grant, who)
+  local taken = {}
+  for kind, list in handout.sorted(grant) do
+    local words = grant_lists[kind]
+    if not words then
+      raise("%s: option 'grant': unknown key %s%s", who, describe(kind), hint(tostring(kind), grant_lists))
+    end
+    if not is_list_of_strings(list) then
+      raise("%s: option 'grant.%s': expected %s, got %s", who, kind, words, describe_entry(list))
+    end
+    taken[kind] = copy(list)
+  end
+  return taken
+end
 
 local function checked_options(options, call, who, allowed)
   if options == nil then return {} end
@@ -828,7 +859,7 @@ local function checked_options(options, call, who, allowed)
     if not known[key] then raise("%s: unknown option '%s'%s", who, key, hint(key, known)) end
     local expected = known[key][2](value)
     if expected then raise("%s: option '%s': expected %s, got %s", who, key, expected, describe_entry(value)) end
-    taken[key] = value
+    taken[key] = key == "grant" and read_grant(value, who) or value
   end
   return taken
 end
@@ -967,6 +998,44 @@ local function each_reference(node, visit, only_inputs)
   for _, list in ipairs { node.after, node.when, node.unless, not only_inputs and node.near or nil } do
     for _, other in ipairs(list) do visit(other) end
   end
+  for _, writer in ipairs(node.writers or {}) do visit(writer) end
+end
+
+--- Literal `reads` come after the rows whose literal `writes` name them: sets `writers` of each row, and puts the rows
+--- of the graph into an order of which no reference goes against.
+local function connect_files(graph)
+  local writer_of, has_edges = {}, false
+  for _, row in ipairs(graph.rows) do
+    for _, path in ipairs(type(row.options.writes) == "table" and row.options.writes or {}) do
+      local other = writer_of[path]
+      if other and other ~= row then
+        error(("task '%s': '%s' is written by task '%s' too"):format(row.id, path, other.id), 0)
+      end
+      writer_of[path] = row
+    end
+  end
+  for _, row in ipairs(graph.rows) do
+    row.writers = {}
+    for _, path in ipairs(type(row.options.reads) == "table" and row.options.reads or {}) do
+      if writer_of[path] and writer_of[path] ~= row then
+        row.writers[#row.writers + 1], has_edges = writer_of[path], true
+      end
+    end
+  end
+  if not has_edges then return end
+  local ordered, state, trail = {}, {}, {}
+  local function visit(node)
+    while node.kind == "at" or node.kind == "part" do node = node.of end
+    if node.kind == "input" or state[node] == "placed" then return end
+    trail[#trail + 1] = node.id
+    if state[node] then error(("graph '%s': a cycle: %s"):format(graph.name, table.concat(trail, " -> ")), 0) end
+    state[node] = "open"
+    each_reference(node, visit)
+    state[node], trail[#trail] = "placed", nil
+    ordered[#ordered + 1] = node
+  end
+  for _, row in ipairs(graph.rows) do visit(row) end
+  graph.rows = ordered
 end
 
 --- Whether a node's meaning is another one in each instance of a map.
@@ -1068,6 +1137,7 @@ end
 --- The outputs of a graph, by name: those that it names, or the tasks that nothing refers to.
 local function outputs_of(graph)
   local outputs = {}
+  connect_files(graph)
   if #graph.outputs > 0 then
     table.move(graph.outputs, 1, #graph.outputs, 1, outputs)
   else
@@ -1140,6 +1210,8 @@ end
 
 -- ---- Inside a task --------------------------------------------------------------------------------------------------
 
+local files = {} -- of the part below on files and programs, what others use
+
 local function inside(call) return current or raise("%s is only there inside a task", call) end
 
 local function say(text) io.stderr:write((current and current.id or "plan") .. ": " .. text .. "\n") end
@@ -1151,7 +1223,10 @@ local function print_(...)
 end
 
 handout.task = setmetatable({}, {
-  __index = function(_, key) return inside("handout.task")[key] end,
+  __index = function(_, key)
+    local task = inside "handout.task"
+    return key == "scratch" and files.scratch(task) or task[key]
+  end,
   __newindex = function() raise "handout.task is read-only" end,
   __metatable = false,
 })
@@ -1199,15 +1274,669 @@ function handout.retry(message, options)
   error(setmetatable(raised, Raised))
 end
 
-local function missing_call(name)
-  return function() raise("handout.%s is not in the pure-Lua edition", name) end
-end
-for _, name in ipairs { "glob", "read", "cluster", "tracker", "env", "exec" } do handout[name] = missing_call(name) end
-for _, name in ipairs { "fs", "host" } do
-  handout[name] = setmetatable({}, { __index = function(_, key) return missing_call(name .. "." .. tostring(key)) end })
-end
 function handout.allocator(spec) return spec end
-function handout.reads() inside "handout.reads" end
+function handout.cluster(workers) return workers end
+function handout.tracker(tracker) return tracker end
+
+function handout.reads(paths)
+  inside "handout.reads"
+  if type(paths) ~= "table" or not is_list(paths) then
+    raise("reads: expected a list of paths, got %s", describe(paths))
+  end
+  for i, path in ipairs(paths) do
+    if type(path) ~= "string" then raise("reads: entry %d: expected a path, got %s", i, describe(path)) end
+  end
+end
+
+-- ---- Outside: grants, files, programs -------------------------------------------------------------------------------
+--
+-- `world` stands in for it in tests: `files` (path → text; then no real file is touched), `folders`, `env`, `exec`,
+-- `host`. What is not in it is real. What a run allows is not looked at: grants are enough.
+
+local world = {}
+local grants_of = setmetatable({}, { __mode = "k" })  -- attempt → what its task asked for
+local scratch_of = setmetatable({}, { __mode = "k" }) -- attempt → its folder, when it was asked for
+
+do
+  --- A path without `.`, `..` and doubled slashes; relative when it is beneath the run directory.
+  local function normal(path)
+    local home = os.getenv "PWD"
+    if home and home ~= "/" and (path .. "/"):sub(1, #home + 1) == home .. "/" then
+      path = "./" .. path:sub(#home + 2)
+    end
+    local root, parts = path:sub(1, 1) == "/" and "/" or "", {}
+    for part in path:gmatch "[^/]+" do
+      if part == ".." and #parts > 0 and parts[#parts] ~= ".." then parts[#parts] = nil
+      elseif part ~= "." and not (part == ".." and root == "/") then parts[#parts + 1] = part end
+    end
+    local text = root .. table.concat(parts, "/")
+    return text == "" and "." or text
+  end
+
+  --- What of a path is beneath a folder, which may be the path itself; nil: it lies elsewhere. Both are normal.
+  local function beneath(folder, path)
+    if folder == "." then return not path:find "^/" and not (path .. "/"):find "^%.%./" and path or nil end
+    if folder == "/" then return path:match "^/(.*)$" end
+    if path == folder then return "" end
+    return path:sub(1, #folder + 1) == folder .. "/" and path:sub(#folder + 2) or nil
+  end
+
+  local function is_hidden(path)
+    path = "/" .. path
+    return path:find "/%.[^./]" ~= nil or path:find "/%.%.[^/]" ~= nil
+  end
+
+  --- Raises what is not retried.
+  local function refuse(format, ...)
+    error(setmetatable({ message = place() .. format:format(...), is_final = true }, Raised))
+  end
+
+  local function need_grant(call, kind, name)
+    for _, granted in ipairs(grants_of[current][kind] or {}) do
+      if granted == name then return end
+    end
+    refuse("%s: '%s' is not granted: the task asks for it with grant = { %s = { %s } }", call, name, kind,
+      describe(name))
+  end
+
+  --- A path that a task names, normal. Raises when its grants do not cover it.
+  local function reach(call, path, verb)
+    inside("handout." .. call)
+    if type(path) ~= "string" then raise("%s: expected a path, got %s", call, describe(path)) end
+    if path == "" or path:find("\0", 1, true) then raise("%s: %s is no path", call, describe(path)) end
+    local full, rest, longest = normal(path), nil, -1
+    for _, folder in ipairs(grants_of[current][verb] or {}) do
+      folder = normal(folder)
+      local inner = beneath(folder, full)
+      if inner and #folder > longest then rest, longest = inner, #folder end
+    end
+    if scratch_of[current] and beneath(scratch_of[current], full) then return full end
+    local here = beneath(".", full)
+    if rest and not is_hidden(rest) then return full end
+    if is_hidden(rest or here or "") then
+      refuse("%s: '%s': hidden files and folders are not %s", call, path, verb == "read" and "read" or "written")
+    elseif verb == "write" then
+      refuse("%s: '%s' is not granted: the task asks for it with grant = { write = { %s } }", call, path,
+        describe(path))
+    elseif not here then
+      refuse("%s: '%s' is outside of the run directory and not granted: the task asks for it with grant = "
+        .. "{ read = { %s } }", call, path, describe(path))
+    end
+    return full
+  end
+
+  -- Two disks: the real one, by plain Lua and a shell, and one of tables. Each call gives nil and why when it fails.
+
+  local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
+  local function argument(path) return quote(path:find "^/" and path or "./" .. path) end
+  local function shell(...) return (os.execute(table.concat({ ... }, " ") .. " 2>/dev/null")) end
+  local function output_of(...)
+    local pipe = io.popen(table.concat({ ... }, " ") .. " 2>/dev/null", "r")
+    local text = pipe:read "a"
+    return pipe:close() and text or nil
+  end
+
+  local disk = {}
+
+  function disk.stat(path)
+    local kind, bytes, time = (output_of("stat -L -c '%F|%s|%.9Y'", argument(path)) or ""):match "^([^|]*)|(%d+)|(%S+)"
+    if not kind then return nil end
+    kind = kind:find "regular" and "file" or kind == "directory" and kind or "other"
+    return { kind = kind, size = math.tointeger(tonumber(bytes)), mtime = tonumber(time) + 0.0 }
+  end
+
+  function disk.read(path)
+    local file, wrong = io.open(path, "rb")
+    if not file then return nil, (wrong:gsub("^.*: ", "")) end
+    local text = file:read "a"
+    file:close()
+    if text then return text end
+    return nil, "is a directory"
+  end
+
+  function disk.write(path, text)
+    local part = path .. ".handout-part"
+    local file, wrong = io.open(part, "wb")
+    if not file then return nil, (wrong:gsub("^.*: ", "")) end
+    local good = file:write(text)
+    if file:close() and good and os.rename(part, path) then return true end
+    os.remove(part)
+    return nil, disk.stat(path) and "Is a directory" or "cannot be written"
+  end
+
+  function disk.list(path)
+    local text = output_of("find", argument(path) .. "/", "-mindepth 1 -maxdepth 1 -printf '%f\\0'")
+    if not text then return nil, disk.stat(path) and "Not a directory" or "No such file or directory" end
+    local names = {}
+    for name in text:gmatch "([^\0]+)\0" do names[#names + 1] = name end
+    table.sort(names)
+    return names
+  end
+
+  function disk.mkdir(path) return shell("mkdir -p", argument(path)) or nil, "cannot be made" end
+  function disk.remove(path)
+    local good, wrong = os.remove(path)
+    return good, wrong and wrong:gsub("^.*: ", "")
+  end
+  function disk.rename(from, to)
+    local good, wrong = os.rename(from, to)
+    return good, wrong and wrong:gsub("^.*: ", "")
+  end
+
+  local tables = {}
+
+  function tables.stat(path)
+    if world.files[path] then return { kind = "file", size = #world.files[path], mtime = 0.0 } end
+    if path == "." or world.folders[path] then return { kind = "directory", size = 0, mtime = 0.0 } end
+    for name in next, world.files do
+      if (beneath(path, name) or "") ~= "" then return { kind = "directory", size = 0, mtime = 0.0 } end
+    end
+  end
+
+  function tables.read(path)
+    if world.files[path] then return world.files[path] end
+    return nil, tables.stat(path) and "is a directory" or "No such file or directory"
+  end
+
+  function tables.write(path, text)
+    if not world.files[path] and tables.stat(path) then return nil, "Is a directory" end
+    world.files[path] = text
+    return true
+  end
+
+  function tables.list(path)
+    local status, seen = tables.stat(path), {}
+    if not status or status.kind == "file" then
+      return nil, status and "Not a directory" or "No such file or directory"
+    end
+    for _, all in ipairs { world.files, world.folders } do
+      for name in next, all do
+        local first = (beneath(path, name) or ""):match "^[^/]+"
+        if first and first ~= "." then seen[first] = true end
+      end
+    end
+    return ordered_keys(seen)
+  end
+
+  function tables.mkdir(path)
+    world.folders[path] = true
+    return true
+  end
+
+  function tables.remove(path)
+    local status = tables.stat(path)
+    if not status then return nil, "No such file or directory" end
+    if status.kind == "directory" and #tables.list(path) > 0 then return nil, "Directory not empty" end
+    world.files[path], world.folders[path] = nil, nil
+    return true
+  end
+
+  function tables.rename(from, to)
+    if not tables.stat(from) then return nil, "No such file or directory" end
+    for _, all in ipairs { world.files, world.folders } do
+      for _, name in ipairs(ordered_keys(all)) do
+        local rest = beneath(from, name)
+        if rest then all[rest == "" and to or to .. "/" .. rest], all[name] = all[name], nil end
+      end
+    end
+    return true
+  end
+
+  local function on() return world.files and tables or disk end
+
+  --- What a call on the disk gives, or raises why not.
+  local function done(call, path, result, wrong)
+    if result == nil or result == false then raise("%s: '%s': %s", call, path, wrong) end
+    return result
+  end
+
+  -- Patterns of paths.
+
+  --- The Lua pattern of one part of a path's pattern.
+  local function part_pattern(part)
+    local text, at = { "^" }, 1
+    while at <= #part do
+      local c, set, after = part:sub(at, at), part:match("^%[[!^]?(%]?[^%]]*)%]()", at)
+      if c == "*" then text[#text + 1] = ".*"
+      elseif c == "?" then text[#text + 1] = "."
+      elseif c == "[" and set then
+        local no = part:find("^%[[!^]", at) and "^" or ""
+        text[#text + 1] = "[" .. no .. set:gsub("[%%%]^]", "%%%0") .. "]"
+        at = after - 1
+      else text[#text + 1] = c:gsub("%W", "%%%0") end
+      at = at + 1
+    end
+    return table.concat(text) .. "$"
+  end
+
+  --- The paths that match, sorted, without doubles.
+  local function matching(pattern)
+    local parts, found, begin = {}, {}, pattern:match "^/*"
+    for part in pattern:gmatch "[^/]+" do parts[#parts + 1] = part end
+    local function walk(prefix, i)
+      local part = parts[i]
+      local function go_on(path)
+        if i == #parts then found[path] = true else walk(path .. "/", i + 1) end
+      end
+      if not part:find "[*?[]" then
+        local path = prefix .. part
+        if i < #parts or on().stat(normal(path)) then go_on(path) end
+        return
+      end
+      if part == "**" and i < #parts then walk(prefix, i + 1) end
+      for _, name in ipairs(on().list(normal(prefix == "" and "." or prefix)) or {}) do
+        if name:sub(1, 1) ~= "." then
+          if part == "**" then
+            local status = on().stat(normal(prefix .. name))
+            if i == #parts then found[prefix .. name] = true end
+            if status and status.kind == "directory" then walk(prefix .. name .. "/", i) end
+          elseif name:find(part_pattern(part)) then go_on(prefix .. name) end
+        end
+      end
+    end
+    if #parts > 0 then walk(begin, 1) end
+    return ordered_keys(found)
+  end
+
+  local function planning_path(call, path)
+    if current then raise("handout.%s is only there while planning; in a task: handout.fs.%s", call, call) end
+    if type(path) ~= "string" or path == "" then raise("%s: expected a path, got %s", call, describe(path)) end
+    local full = normal(path)
+    if not beneath(".", full) then raise("%s: '%s': is outside of the run directory", call, path) end
+    if is_hidden(full) then raise("%s: '%s': hidden files and folders are not read", call, path) end
+    return full
+  end
+
+  function handout.glob(pattern) return matching(planning_path("glob", pattern)) end
+
+  function handout.read(path)
+    local full = planning_path("read", path)
+    local text = done("read", path, on().read(full))
+    if #text > 16 << 20 then raise("read: '%s': is larger than 16 MiB: read it in a task", path) end
+    return text
+  end
+
+  -- handout.fs.
+
+  local fs = {}
+
+  local function options_of(call, options, ...)
+    local known = {}
+    for _, name in ipairs { ... } do known[name] = true end
+    if options ~= nil and type(options) ~= "table" then
+      raise("%s: expected a table, got %s", call, describe(options))
+    end
+    for key in handout.sorted(options or {}) do
+      if not known[key] then raise("%s: unknown option %s%s", call, describe(key), hint(tostring(key), known)) end
+    end
+    return options or {}
+  end
+
+  local function count_of(call, options, name, least, otherwise)
+    local value = options[name]
+    if value == nil then return otherwise end
+    local number = math.type(value) and math.tointeger(value)
+    if not number or number < least then
+      raise("%s: %s: expected a whole number, at least %d, got %s", call, name, least, describe(value))
+    end
+    return number
+  end
+
+  local function text_of(call, text)
+    if type(text) ~= "string" and type(text) ~= "number" then
+      raise("%s: expected a string to write, got %s", call, describe(text))
+    end
+    return tostring(text)
+  end
+
+  function fs.read(path, options)
+    options = options_of("fs.read", options, "offset", "length")
+    local offset = count_of("fs.read", options, "offset", 0, 0)
+    local length = count_of("fs.read", options, "length", 0, math.maxinteger)
+    local text = done("fs.read", path, on().read(reach("fs.read", path, "read")))
+    return text:sub(offset + 1, length > #text and -1 or offset + length)
+  end
+
+  function fs.lines(path, options)
+    local chunk = count_of("fs.lines", options_of("fs.lines", options, "chunk"), "chunk", 1)
+    local text = done("fs.lines", path, on().read(reach("fs.lines", path, "read")))
+    local lines, count = {}, 0
+    for line_, newline in text:gmatch "([^\n]*)(\n?)" do
+      if line_ ~= "" or newline ~= "" then
+        if not chunk then lines[#lines + 1] = line_
+        elseif count % chunk == 0 then lines[#lines + 1] = line_ .. newline
+        else lines[#lines] = lines[#lines] .. line_ .. newline end
+        count = count + 1
+      end
+    end
+    return lines
+  end
+
+  function fs.ranges(path, options)
+    local most = options_of("fs.ranges", options, "bytes").bytes
+    local bytes = most == nil and 64 << 20 or size_of(most)
+    if not bytes or bytes == 0 then
+      raise('fs.ranges: bytes: expected a size such as "64MiB", got %s', describe(most))
+    end
+    local text = done("fs.ranges", path, on().read(reach("fs.ranges", path, "read")))
+    local ranges, start = {}, 0
+    while start < #text do
+      local stop = bytes < #text - start and text:find("\n", start + bytes, true) or #text
+      ranges[#ranges + 1] = { path = path, offset = start, length = stop - start }
+      start = stop
+    end
+    return ranges
+  end
+
+  function fs.glob(pattern)
+    if type(pattern) ~= "string" then raise("fs.glob: expected a pattern, got %s", describe(pattern)) end
+    local fixed = pattern:match "^([^*?[]*)/[^/]*" or (pattern:find "^/" and "/" or ".")
+    reach("fs.glob", fixed == "" and "/" or fixed, "read")
+    if is_hidden(pattern) then refuse("fs.glob: '%s': hidden files and folders are not read", pattern) end
+    return matching(pattern)
+  end
+
+  function fs.list(path) return done("fs.list", path, on().list(reach("fs.list", path, "read"))) end
+  function fs.stat(path) return on().stat(reach("fs.stat", path, "read")) end
+  function fs.exists(path) return on().stat(reach("fs.exists", path, "read")) ~= nil end
+
+  function fs.write(path, text)
+    text = text_of("fs.write", text)
+    done("fs.write", path, on().write(reach("fs.write", path, "write"), text))
+  end
+
+  function fs.append(path, text)
+    local full = reach("fs.append", path, "write")
+    done("fs.append", path, on().write(full, (on().read(full) or "") .. text_of("fs.append", text)))
+  end
+
+  function fs.mkdir(path) done("fs.mkdir", path, on().mkdir(reach("fs.mkdir", path, "write"))) end
+  function fs.remove(path) done("fs.remove", path, on().remove(reach("fs.remove", path, "write"))) end
+
+  function fs.rename(from, to)
+    local a, b = reach("fs.rename", from, "write"), reach("fs.rename", to, "write")
+    done("fs.rename", from, on().rename(a, b))
+  end
+
+  function fs.copy(from, to)
+    local a, b = reach("fs.copy", from, "read"), reach("fs.copy", to, "write")
+    done("fs.copy", to, on().write(b, done("fs.copy", from, on().read(a))))
+  end
+
+  --- SHA-256 of a text, as bytes in hexadecimal.
+  local function sha256(text)
+    local primes, k, h = {}, {}, {}
+    for n = 2, 311 do
+      local is_prime = true
+      for _, p in ipairs(primes) do is_prime = is_prime and n % p ~= 0 end
+      if is_prime then primes[#primes + 1] = n end
+    end
+    --- The first 32 bits of the fraction of a root: the greatest n with (n / 2^32)^power <= p, its high part cut off.
+    local function fraction(p, power)
+      local root = p ^ (1 / power)
+      return math.tointeger((root - root // 1) * 0x1p32 // 1)
+    end
+    for i = 1, 64 do k[i] = fraction(primes[i], 3) end
+    for i = 1, 8 do h[i] = fraction(primes[i], 2) end
+    local function turn(x, by) return (x >> by | x << 32 - by) & 0xFFFFFFFF end
+    local bits = #text * 8
+    text = text .. "\x80" .. ("\0"):rep((55 - #text) % 64) .. (">I8"):pack(bits)
+    for at = 1, #text, 64 do
+      local w = { (">" .. ("I4"):rep(16)):unpack(text, at) }
+      for i = 17, 64 do
+        local x, y = w[i - 15], w[i - 2]
+        w[i] = w[i - 16] + (turn(x, 7) ~ turn(x, 18) ~ x >> 3) + w[i - 7] + (turn(y, 17) ~ turn(y, 19) ~ y >> 10)
+          & 0xFFFFFFFF
+      end
+      local a, b, c, d, e, f, g, last = table.unpack(h)
+      for i = 1, 64 do
+        local one = last + (turn(e, 6) ~ turn(e, 11) ~ turn(e, 25)) + (e & f ~ ~e & g) + k[i] + w[i] & 0xFFFFFFFF
+        local two = (turn(a, 2) ~ turn(a, 13) ~ turn(a, 22)) + (a & b ~ a & c ~ b & c)
+        a, b, c, d, e, f, g, last = one + two & 0xFFFFFFFF, a, b, c, d + one & 0xFFFFFFFF, e, f, g
+      end
+      for i, more in ipairs { a, b, c, d, e, f, g, last } do h[i] = h[i] + more & 0xFFFFFFFF end
+    end
+    return (("%08x"):rep(8)):format(table.unpack(h))
+  end
+
+  function fs.hash(path) return sha256(done("fs.hash", path, on().read(reach("fs.hash", path, "read")))) end
+
+  files.calls = fs
+
+  handout.fs = setmetatable({}, {
+    __index = function(_, key)
+      return fs[key] or raise("handout.fs has no call %s%s", describe(key), hint(tostring(key), fs))
+    end,
+    __newindex = function() raise "handout.fs is read-only" end,
+    __metatable = false,
+  })
+
+  -- Variables and functions of the host.
+
+  function handout.env(name)
+    inside "handout.env"
+    if type(name) ~= "string" or name == "" then
+      raise("env: expected the name of a variable, got %s", describe(name))
+    end
+    need_grant("env", "env", name)
+    if world.env then return world.env[name] end
+    return os.getenv(name)
+  end
+
+  handout.host = setmetatable({}, {
+    __index = function(_, name)
+      return function(...)
+        inside("handout.host." .. tostring(name))
+        need_grant("host." .. tostring(name), "host", name)
+        local fn = (world.host or {})[name]
+        if not fn then raise("host.%s: there is no such function here (a test gives it with the mock `host`)", name) end
+        local given = table.pack(...)
+        for i = 1, given.n do
+          local plain, wrong = copy(given[i], ("argument %d"):format(i), "cannot be given to the host")
+          if wrong then raise("host.%s: %s", name, wrong) end
+          given[i] = plain
+        end
+        local result, wrong = copy(fn(table.unpack(given, 1, given.n)), "result", "cannot come from the host")
+        if wrong then raise("host.%s: %s", name, wrong) end
+        return result
+      end
+    end,
+    __newindex = function() raise "handout.host is read-only" end,
+    __metatable = false,
+  })
+
+  -- Programs.
+
+  local exec_options = { stdin = true, stdin_file = true, stdout = true, stderr = true, env = true, cwd = true,
+    timeout = true, check = true }
+  files.exec_options = exec_options
+
+  --- A program and its arguments as strings.
+  local function words_of(list)
+    local words = {}
+    for i, word in ipairs(list) do
+      if type(word) ~= "string" and type(word) ~= "number" then
+        local what = i == 1 and "program" or ("argument %d"):format(i - 1)
+        raise("exec: %s: expected a string or a number, got %s", what, describe(word))
+      end
+      words[i] = tostring(word)
+    end
+    if #words == 0 then raise "exec: expected a program and its arguments, got none" end
+    need_grant("exec", "exec", words[1])
+    return words
+  end
+
+  --- Copies a command: `parts` of words, and its options, checked.
+  local function read_command(command)
+    if type(command) ~= "table" then raise("exec: expected a table of words, got %s", describe(command)) end
+    local job = { parts = {} }
+    for key, value in next, command do
+      if math.type(key) ~= "integer" then
+        if not exec_options[key] then
+          raise("exec: unknown option %s%s", describe(key), hint(tostring(key), exec_options))
+        end
+        job[key] = value
+      end
+    end
+    if type(command[1]) == "table" then
+      for i, part in ipairs(command) do
+        if type(part) ~= "table" then raise("exec: part %d of the pipeline: expected a table of words", i) end
+        job.parts[i] = words_of(part)
+      end
+    else
+      job.parts[1] = words_of(command)
+    end
+    if job.stdin ~= nil and type(job.stdin) ~= "string" then raise "exec: stdin: expected a string" end
+    if job.stdin and job.stdin_file then raise "exec: stdin and stdin_file: expected one of them" end
+    if job.check ~= nil and type(job.check) ~= "boolean" then raise "exec: check: expected true or false" end
+    if job.timeout ~= nil and not seconds_of(job.timeout) then
+      raise('exec: timeout: expected a duration such as "1h30m" or seconds, got %s', describe(job.timeout))
+    end
+    if job.env ~= nil and type(job.env) ~= "table" then raise "exec: env: expected a table of names and values" end
+    if job.stdin_file then job.stdin_file = reach("exec: stdin_file", job.stdin_file, "read") end
+    for _, name in ipairs { "stdout", "stderr" } do
+      if job[name] ~= nil then job[name] = reach("exec: " .. name, job[name], "write") end
+    end
+    return job
+  end
+
+  --- What a mock answers. It is given the words, of a pipeline a list of lists.
+  local function mocked(job)
+    local answer = world.exec(#job.parts == 1 and job.parts[1] or job.parts)
+    if type(answer) ~= "table" then
+      raise("exec: the mock gave %s for '%s', expected a table such as { code = 0 }", describe(answer), job.parts[1][1])
+    end
+    local code = answer.code or answer.signal and 128 + answer.signal or 0
+    local result = { code = code, signal = answer.signal, stdout = answer.stdout or "", stderr = answer.stderr or "",
+      seconds = answer.seconds or 0.0, codes = answer.codes }
+    if #job.parts > 1 and not result.codes then
+      result.codes = {}
+      for i = 1, #job.parts do result.codes[i] = i == #job.parts and code or 0 end
+    end
+    for _, name in ipairs { "stdout", "stderr" } do
+      if job[name] then
+        done("exec: " .. name, job[name], on().write(job[name], result[name]))
+        result[name] = nil
+      end
+    end
+    return result
+  end
+
+  local function assigned(job)
+    local values = {}
+    for _, name in ipairs { "PATH", "HOME", "LANG" } do values[name] = os.getenv(name) end
+    values.TMPDIR = handout.task.scratch
+    values.OMP_NUM_THREADS = math.max(1, math.floor(current.amounts.cpu or 1))
+    for _, name in ipairs(grants_of[current].env or {}) do values[name] = handout.env(name) end
+    for name, value in next, job.env or {} do values[name] = value end
+    local text = {}
+    for name, value in handout.sorted(values) do text[#text + 1] = quote(("%s=%s"):format(name, value)) end
+    return table.concat(text, " ")
+  end
+
+  --- Runs it by the shell, with files between.
+  local function real(job)
+    if world.files then
+      raise("exec: '%s' would run on real files: a test with the mock `files` gives `exec` too", job.parts[1][1])
+    end
+    local begun, folder = os.time(), handout.task.scratch
+    local base = ("%s/.exec"):format(folder)
+    if job.stdin then done("exec: stdin", base .. ".in", disk.write(base .. ".in", job.stdin)) end
+    local input = job.stdin and base .. ".in" or job.stdin_file or "/dev/null"
+    local out, err = job.stdout or base .. ".out", job.stderr or base .. ".err"
+    local home = job.cwd and ("cd %s &&"):format(argument(normal(job.cwd))) or ""
+    local start = os.getenv "PWD" or "."
+    local function absolute(path) return quote(path:find "^/" and path or start .. "/" .. path) end
+    local limit = job.timeout and ("timeout -s KILL %s"):format(("%.3f"):format(seconds_of(job.timeout))) or ""
+    local pieces = {}
+    for i, words in ipairs(job.parts) do
+      local name = words[1]
+      if name:find "/" then
+        if not shell("test -x", argument(name)) then raise("exec: '%s' is no program", name) end
+      elseif not shell("command -v", quote(name), ">/dev/null") then
+        raise("exec: '%s' was not found in PATH", name)
+      end
+      local shown = {}
+      for k, word in ipairs(words) do shown[k] = quote(word) end
+      if name:find "/" and not name:find "^/" then shown[1] = absolute(name) end
+      pieces[i] = ("{ env -i %s %s %s; echo $? >%s; }"):format(assigned(job), limit, table.concat(shown, " "),
+        absolute(("%s.code%d"):format(base, i)))
+    end
+    os.execute(("{ %s %s; } <%s >%s 2>%s"):format(home, table.concat(pieces, " | "), absolute(input), absolute(out),
+      absolute(err)))
+    local result = { code = 0, seconds = os.difftime(os.time(), begun), codes = #pieces > 1 and {} or nil }
+    for i = 1, #pieces do
+      local code = math.tointeger(tonumber(disk.read(("%s.code%d"):format(base, i)) or "")) or 127
+      if result.codes then result.codes[i] = code end
+      if code ~= 0 then result.code, result.failed = code, i end
+    end
+    if job.timeout and result.code == 137 then
+      raise("exec: '%s' ran longer than %.14g s (timeout)", job.parts[1][1], seconds_of(job.timeout))
+    end
+    if result.code > 128 and result.code <= 192 then result.signal = result.code - 128 end
+    for name, path in next, { stdout = out, stderr = err } do
+      if not job[name] then result[name] = disk.read(path) or "" end
+    end
+    return result
+  end
+
+  function handout.exec(command)
+    inside "handout.exec"
+    local job = read_command(command)
+    local result = (world.exec and mocked or real)(job)
+    if job.check ~= false and (result.code ~= 0 or result.signal) then
+      local failed = result.failed
+      for i, code in ipairs(result.codes or {}) do failed = code ~= 0 and i or failed end
+      local name = job.parts[failed or #job.parts][1]
+      local text = (result.stderr or ""):gsub("\n+$", ""):sub(-2048)
+      local how = result.signal and ("was ended by signal %d"):format(result.signal)
+        or ("exited %d"):format(result.code)
+      raise("exec: '%s' %s%s", name, how, text ~= "" and ": " .. text or "")
+    end
+    result.failed = nil
+    return result
+  end
+
+  --- The folder of an attempt, made when it is first asked for.
+  function files.scratch(task)
+    if not scratch_of[task] then
+      if world.files then
+        scratch_of[task] = "scratch/" .. task.id
+        world.folders[scratch_of[task]] = true
+      else
+        local path = os.tmpname()
+        os.remove(path)
+        done("scratch", path, disk.mkdir(path))
+        scratch_of[task] = path
+      end
+    end
+    return scratch_of[task]
+  end
+
+  --- After an attempt.
+  function files.drop_scratch(task)
+    if scratch_of[task] and not world.files then shell("rm -rf --", argument(scratch_of[task])) end
+    scratch_of[task] = nil
+  end
+
+  --- Makes the folders that files are to be written to.
+  function files.make_parents(paths)
+    for _, path in ipairs(paths) do
+      local folder = normal(path):match "^(.+)/[^/]+$"
+      if folder and not on().stat(folder) then done("writes", path, on().mkdir(folder)) end
+    end
+  end
+
+  --- A world for `mocks`, whose files are copied.
+  function files.world(mocks)
+    local new = { env = mocks.env, exec = mocks.exec, host = mocks.host }
+    if mocks.files then
+      new.files, new.folders = {}, {}
+      for path, text in next, mocks.files do new.files[normal(path)] = text end
+    end
+    return new
+  end
+end
 
 -- ---- Random numbers -------------------------------------------------------------------------------------------------
 --
@@ -1289,6 +2018,7 @@ local function attempt(run, fn, arguments, task)
   current = task
   start_sequence(run.seed, hash(task.id))
   local results = table.pack(xpcall(fn, failure_of, table.unpack(arguments, 1, arguments.n)))
+  files.drop_scratch(task)
   current = nil
   if not results[1] then return nil, results[2] end
   if results.n > 2 then
@@ -1299,26 +2029,69 @@ local function attempt(run, fn, arguments, task)
   return value, wrong and { kind = "result", message = wrong } or nil
 end
 
-local function may_retry(failure, options)
+local function may_retry(failure)
   if failure.is_final or failure.kind == "result" then return false end
-  return failure.kind ~= "memory" or type(options.memory) == "function" -- never again with no more memory
+  return failure.kind ~= "memory" -- amount functions have no effect here: there is never more of it
 end
+
+--- Notes what became of a task. Its name without keys is its declared name.
+local function note_state(run, name, state)
+  run.states[name] = state
+  run.tasks[state] = run.tasks[state] + 1
+end
+
+local function declared_name(name) return (name:gsub("%[[^]]*%]", "")) end
 
 --- The last failure of a task: what it becomes.
 local function fail(run, node, name, failure, number)
   local optional = node.options.optional
+  local file, at = failure.message:match "^([^:\n]+):(%d+): "
   run.failures[#run.failures + 1] = { task = name, attempt = number, kind = failure.kind, message = failure.message,
-    traceback = failure.traceback, optional = optional or nil }
+    traceback = failure.traceback, optional = optional or nil, worker = "local", file = file,
+    line = math.tointeger(tonumber(at)) }
+  note_state(run, name, "failed")
   if optional then return { state = "absent", reason = "failed" } end
   run.ok = false
   if not run.keep_going then error(stop) end
   return { state = "failed" }
 end
 
+--- Appends the paths of `reads` or `writes`, which may be a function of `(inputs, attempt)`, to a list.
+local function add_paths(list, paths_, node, given, before)
+  if type(paths_) == "function" then
+    local inputs = copy(given, "inputs", "cannot be an input")
+    inputs.bytes = {}
+    for i = 1, given.n do inputs.bytes[i] = #(to_json(given[i]) or "") end
+    paths_ = paths_(inputs, copy(before))
+    if not is_list_of_strings(paths_) then
+      raise("task '%s': reads, writes: expected a list of paths, got %s", node.id, describe(paths_))
+    end
+  end
+  table.move(paths_, 1, #paths_, #list + 1, list)
+  return paths_
+end
+
+--- Sets what an attempt is granted, and makes the folders of what it writes. Returns nothing, or the failure.
+local function grant(node, task, given, before)
+  local granted = node.options.grant and copy(node.options.grant) or {}
+  granted.read, granted.write = granted.read or {}, granted.write or {}
+  grants_of[task] = granted
+  local good, failure = xpcall(function()
+    if node.options.reads then add_paths(granted.read, node.options.reads, node, given, before) end
+    if node.options.writes then
+      files.make_parents(add_paths(granted.write, node.options.writes, node, given, before))
+    end
+    table.move(granted.write, 1, #granted.write, #granted.read + 1, granted.read) -- what it made it may read
+  end, failure_of)
+  if not good then return failure end
+end
+
 --- Runs a task to its end; `arguments` makes them anew for each attempt.
 local function execute(run, node, name, key, arguments, missing)
   local options = node.options
   local retries, failure, value, number = options.retries or 0, nil, nil, 0
+  local fn = run.replace and run.replace[declared_name(name)] or node.fn
+  local before = { counts = { error = 0, result = 0, timeout = 0, memory = 0, crash = 0, lost = 0, cancelled = 0 } }
   local cpu = type(options.cpu) == "number" and options.cpu or 1
   local task = { id = name, name = node.id, key = key, run = "serial", worker = "local", variant = 1, indices = {},
     missing = missing or {}, amounts = { cpu = math.tointeger(cpu) or cpu } }
@@ -1328,9 +2101,15 @@ local function execute(run, node, name, key, arguments, missing)
   if options.timeout and type(options.timeout) ~= "function" then task.deadline = seconds_of(options.timeout) end
   repeat
     number = number + 1
-    task.attempt, task.retries_left = number, retries - number + 1
-    value, failure = attempt(run, node.fn, arguments(), task)
-  until not failure or number > retries or not may_retry(failure, options)
+    task.attempt, task.retries_left, before.number = number, retries - number + 1, number
+    local given = arguments()
+    value, failure = nil, grant(node, task, given, before)
+    if not failure then value, failure = attempt(run, fn, given, task) end
+    if failure then
+      before.ended, before.message, before.worker, before.amounts = failure.kind, failure.message, "local", task.amounts
+      before.counts[failure.kind] = before.counts[failure.kind] + 1
+    end
+  until not failure or number > retries or not may_retry(failure)
   if failure and options.recover then
     local given = arguments()
     table.move(given, 1, given.n, 2) -- some may be nil
@@ -1341,6 +2120,7 @@ local function execute(run, node, name, key, arguments, missing)
   end
   if failure then return fail(run, node, name, failure, number) end
   if node.kind == "when" then value = value and true or false end
+  note_state(run, name, "done")
   return { state = "done", value = value }
 end
 
@@ -1411,7 +2191,7 @@ local function gate(instance, node, own)
   -- A map over a map goes element by element: each instance looks at its own.
   if node.over and not (node.kind == "map" and resolve(instance, node.over, own).items) then look(node.over) end
   each_node(node.needs, look)
-  for _, list in ipairs { node.after, node.when, node.unless } do
+  for _, list in ipairs { node.after, node.when, node.unless, node.writers } do
     for _, other in ipairs(list) do look(other) end
   end
   if state and not node.options.always then return state end
@@ -1530,7 +2310,16 @@ end
 
 --- What a row becomes that runs over no list.
 local function fail_over(run, instance, node, wrong)
-  return fail(run, node, instance.prefix .. node.id, { kind = "result", message = wrong }, 1)
+  return fail(run, node, instance.prefix .. node.id, { kind = "result", message = wrong }, 1) -- counted as one task
+end
+
+--- Notes the tasks of a graph that have no state yet as skipped.
+local function skip_rest(run, graph, prefix)
+  for _, row in ipairs(graph.rows) do
+    local name = prefix .. row.id
+    if row.kind == "include" then skip_rest(run, row.inner, name .. "/")
+    elseif not run.states[name] then note_state(run, name, "skipped") end
+  end
 end
 
 local function run_map(run, instance, node)
@@ -1546,7 +2335,8 @@ local function run_map(run, instance, node)
     local item
     if state then
       item = { state = state, reason = "skipped" }
-    elseif node.inner then
+      if node.inner then skip_rest(run, node.inner, name .. "/") else note_state(run, name, "skipped") end
+    elseif node.inner and not (run.replace and run.replace[declared_name(name)]) then
       item = run_inner(run, instance, node, name, own, element)
     else
       local missing = {}
@@ -1557,6 +2347,7 @@ local function run_map(run, instance, node)
     cell.items[i] = item
     if bad[item.state] and cell.state ~= "failed" then cell.state = item.state end
   end
+  run.states[instance.prefix .. node.id] = cell.state -- no task of its own: not counted
   return cell
 end
 
@@ -1583,7 +2374,10 @@ local function run_reduce(run, instance, node)
     for first = 1, #inputs, arity do
       local id = ("%s[%d.%d]"):format(name, level, #results + 1)
       local cell = group(first, math.min(arity, #inputs - first + 1), id)
-      if bad[cell.state] then return { state = "skipped" } end
+      if bad[cell.state] and not node.options.always then
+        note_state(run, name, "skipped")
+        return { state = "skipped" }
+      end
       results[#results + 1] = cell
     end
     inputs = results
@@ -1618,6 +2412,8 @@ function run_graph(run, graph, prefix, bound, wanted)
       -- What an include is given may have failed: the tasks inside that need it are skipped, no others.
       local node = row.kind == "include" and setmetatable({ needs = false }, { __index = row }) or row
       local state = gate(instance, node)
+      if state and row.kind == "include" then skip_rest(run, row.inner, prefix .. row.id .. "/")
+      elseif state then note_state(run, prefix .. row.id, "skipped") end
       instance.cells[row] = state and { state = state, reason = "skipped" }
         or runners[row.kind](run, instance, row, wanted and wanted[row])
     end
@@ -1729,42 +2525,136 @@ end
 
 handout.pure = {}
 
---- Plans and runs a script. Raises what is refused.
+--- Calls `body` with a plan and a world of its own; the former ones are back afterwards, also when it raises.
+local function within(own_plan, own_world, body)
+  local before, outside = plan, world
+  plan, world = own_plan, own_world
+  local results = table.pack(pcall(body))
+  plan, world, current = before, outside, nil
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+--- Plans a script. Raises what is refused.
 ---
 --- options: `script` (a path), or `source` (its text) and `name` (what messages call it); `given` (parameters: name →
---- `{ text = }` or `{ value = }`), `inputs` (name → value), `targets`, `seed`, `keep_going`.
---- Returns `{ ok, text, outputs, failures }`: `text` as `handout-lua run` prints it, `outputs` a list of
---- `{ name, json }`; neither is there when the run was stopped by a failure.
-function handout.pure.run(options)
-  local before = plan
+--- `{ text = }` or `{ value = }`), `seed`, `mocks` (`files env exec host`: docs/oracle.md).
+--- Returns what `handout.pure.perform` and `handout.pure.call` take: `{ graph, name, plan, world }`.
+function handout.pure.load(options)
   local name = options.script or options.name or "script"
   local env = environment(options.script and options.script:match "^(.*/)" or "")
   local chunk, wrong
   if options.source then chunk, wrong = load(options.source, "@" .. name, "t", env)
   else chunk, wrong = loadfile(options.script, "t", env) end
   if not chunk then error(wrong, 0) end
-  plan = { parameters = {}, given = options.given or {}, seed = options.seed or 0 }
-  local run = { seed = plan.seed, keep_going = options.keep_going, failures = {}, ok = true }
-  start_sequence(run.seed, 0)
-  local graph = chunk()
-  if not is_graph(graph) then
-    error(("%s: the script must return a graph, got %s"):format(name, describe_entry(graph)), 0)
+  local loaded = { name = name, plan = { parameters = {}, given = options.given or {}, seed = options.seed or 0 },
+    world = files.world(options.mocks or {}) }
+  loaded.graph = within(loaded.plan, loaded.world, function()
+    start_sequence(plan.seed, 0)
+    return chunk()
+  end)
+  if not is_graph(loaded.graph) then
+    error(("%s: the script must return a graph, got %s"):format(name, describe_entry(loaded.graph)), 0)
   end
-  for given in handout.sorted(plan.given) do
-    if not plan.parameters[given] then error(("parameter '%s' is not one of the script's"):format(given), 0) end
+  for given in handout.sorted(loaded.plan.given) do
+    if not loaded.plan.parameters[given] then error(("parameter '%s' is not one of the script's"):format(given), 0) end
   end
   if env.pairs == planning_pairs then env.pairs = pairs end
-  local outputs, wanted = outputs_of(graph), nil
-  if options.targets and #options.targets > 0 then outputs, wanted = wanted_rows(graph, options.targets) end
-  local bound = {}
-  for input, value in next, options.inputs or {} do bound[input] = { state = "done", value = value } end
-  local good, instance = pcall(run_graph, run, graph, "", bound, wanted)
-  current = nil
-  if good then run.outputs, run.text = printed(run, instance, outputs)
-  elseif instance ~= stop then error(instance, 0) end
-  plan = before
-  return { ok = run.ok, text = run.text, outputs = run.outputs, failures = run.failures }
+  return loaded
 end
+
+--- The declared task of a name such as `region/table/rows`. Raises when there is none.
+local function declared_task(graph, name, whole)
+  local head, rest = name:match "^([^/]+)/(.+)$"
+  local node = graph.ids[head or name]
+  local inner = node and rest and node.inner
+  if inner then return declared_task(inner, rest, whole or name) end
+  if not node or rest or not node.fn and not node.inner then
+    error(("no task '%s' in graph '%s'%s"):format(whole or name, graph.name, hint(head or name, graph.ids)), 0)
+  end
+  return node
+end
+
+--- Calls one task's function, in an attempt of its own: its value, or nil and the failure.
+---
+--- `arguments` is a list (`n` may say how many); `replace` may have another function for it.
+function handout.pure.call(loaded, name, arguments, replace)
+  local node = declared_task(loaded.graph, name)
+  local fn = replace and replace[name] or not node.inner and node.fn
+  if not fn then error(("'%s' has no function: it stands for graph '%s'"):format(name, node.inner.name), 0) end
+  local given, wrong = copy(arguments or {}, "arguments", "cannot be an argument")
+  if wrong or not given then error(wrong or "arguments: expected a list", 0) end
+  for key in next, given do
+    if math.type(key) == "integer" then given.n = math.max(given.n or 0, key) end
+  end
+  given.n = given.n or 0
+  local amounts = { cpu = type(node.options.cpu) == "number" and node.options.cpu or 1 }
+  local task = { id = name, name = node.id, key = node.kind == "map" and given[2] or nil, run = "call",
+    worker = "local", variant = 1, indices = {}, missing = {}, amounts = amounts, attempt = 1,
+    retries_left = node.options.retries or 0 }
+  return within(loaded.plan, loaded.world, function()
+    local value, failure
+    failure = grant(node, task, given, { number = 1, counts = {} })
+    if not failure then value, failure = attempt({ seed = plan.seed }, fn, given, task) end
+    if not failure and node.kind == "when" then value = value and true or false end
+    return value, failure
+  end)
+end
+
+--- Runs a script that was loaded.
+---
+--- options: `inputs` (name → value), `targets`, `keep_going`, `replace` (declared name → function).
+--- Returns `{ ok, text, outputs, values, failures, tasks, states }`: `text` as `handout-lua run` prints it, `outputs` a
+--- list of `{ name, json }`, `values` the Lua values by name; none of the three when the run was stopped by a failure.
+--- `states` says `done`, `failed` or `skipped` of every task, `tasks` how many there are of each.
+function handout.pure.perform(loaded, options)
+  local graph = loaded.graph
+  local run = { seed = loaded.plan.seed, keep_going = options.keep_going, failures = {}, ok = true, states = {},
+    tasks = { done = 0, failed = 0, skipped = 0, cached = 0 }, replace = options.replace }
+  for name in handout.sorted(options.replace or {}) do declared_task(graph, name) end
+  within(loaded.plan, loaded.world, function()
+    local outputs, wanted = outputs_of(graph), nil
+    if options.targets and #options.targets > 0 then outputs, wanted = wanted_rows(graph, options.targets) end
+    local bound = {}
+    for input, value in handout.sorted(options.inputs or {}) do
+      if not graph.ids[input] or graph.ids[input].kind ~= "input" then
+        raise("graph '%s' has no input '%s'%s", graph.name, input, hint(input, graph.ids))
+      end
+      bound[input] = { state = "done", value = value }
+    end
+    local good, instance = pcall(run_graph, run, graph, "", bound, wanted)
+    current = nil
+    if good then
+      run.outputs, run.text = printed(run, instance, outputs)
+      run.values = {}
+      for _, output in ipairs(outputs) do run.values[output.name] = value_of(resolve(instance, output.node)) end
+    elseif instance ~= stop then
+      error(instance, 0)
+    end
+    if not wanted then skip_rest(run, graph, "") end
+  end)
+  for name, state in next, run.states do
+    if state == "absent" then run.states[name] = "skipped" end
+  end
+  return { ok = run.ok, text = run.text, outputs = run.outputs, values = run.values, failures = run.failures,
+    tasks = run.tasks, states = run.states }
+end
+
+--- The names there are, each in a table of its own as keys: `options` by call, calls of `fs` and `graph`.
+function handout.pure.known()
+  local known = { options = { param = parameter_keys, grant = grant_lists, exec = files.exec_options,
+    ["map over a graph"] = sub_graph_options }, fs = files.calls, graph = Graph.__index }
+  for call, letter in next, { task = "t", map = "m", reduce = "r", when = "w", graph = "g", include = "i" } do
+    known.options[call] = {}
+    for name, option in next, options_known do
+      if option[1]:find(letter, 1, true) then known.options[call][name] = true end
+    end
+  end
+  return known
+end
+
+--- Plans and runs a script; the options of both.
+function handout.pure.run(options) return handout.pure.perform(handout.pure.load(options), options) end
 
 plan = { parameters = {}, given = {}, seed = 0 } -- of a script that is run without this file's help
 

@@ -1,4 +1,4 @@
--- The Mandelbrot set in tiles, put together to one picture: the text of a plain PPM file.
+-- The Mandelbrot set in tiles, put together to one PPM picture: mandelbrot.ppm in the run directory.
 local handout = require "handout"
 
 local g     = handout.graph "mandelbrot"
@@ -15,13 +15,16 @@ local tile = g:map("tile", { over = rows }, function(top)
       local cx, cy = -2.1 + 2.8 * px / size, -1.4 + 2.8 * py / size
       local x, y, n = 0.0, 0.0, 0
       while n < 60 and x * x + y * y <= 4 do x, y, n = x * x - y * y + cx, 2 * x * y + cy, n + 1 end
-      pixels[#pixels + 1] = n == 60 and "0 0 0" or ("%d %d %d"):format(n * 4, n * 3, 255 - n * 4)
+      pixels[#pixels + 1] = n == 60 and "\0\0\0" or string.char(n * 4, n * 3, 255 - n * 4)
     end
   end
-  return table.concat(pixels, "\n")
+  return table.concat(pixels)
 end)
 
-g:task("picture", { needs = tile }, function(parts)
-  return ("P3\n%d %d\n255\n"):format(size, size) .. table.concat(parts, "\n") .. "\n"
+local path = "mandelbrot.ppm"
+g:task("picture", { needs = tile, grant = { write = { path } } }, function(parts)
+  local header = ("P6\n%d %d\n255\n"):format(size, size)
+  handout.fs.write(path, header .. table.concat(parts))
+  return { file = path, bytes = #header + 3 * size * size }
 end)
 return g

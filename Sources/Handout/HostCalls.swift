@@ -11,23 +11,16 @@ final class HostCalls: Sendable {
         var running: [Int: Task<Void, Never>] = [:]
     }
     private let functions: [String: HostFunctions.Function]
-    private let allowed: Set<String>
     private let state = Mutex(State())
 
-    init(_ host: HostFunctions, allowed: Set<String>) {
-        functions = host.functions
-        self.allowed = allowed
-    }
+    init(_ host: HostFunctions) { functions = host.functions }
 
     /// Calls a function for a task, on the task's thread.
     func call(_ name: String, _ arguments: UnsafeBufferPointer<UInt8>) -> HostReply {
         guard let function = functions[name] else {
-            let exposed = functions.isEmpty ? "none" : functions.keys.sorted().joined(separator: ", ")
-            let known = functions.isEmpty ? "exposes none" : "exposes: \(exposed)"
+            let names = functions.keys.sorted().joined(separator: ", ")
+            let known = functions.isEmpty ? "exposes none" : "exposes: \(names)"
             return .refused("host: no function '\(name)' (the program \(known))")
-        }
-        guard allowed.contains(name) else {
-            return .refused("host.\(name): not allowed in this run (its program allows \(allowedNames))")
         }
         guard let values = Value.sequence(arguments) else { return .threw("the arguments cannot be read") }
         do {
@@ -40,10 +33,6 @@ final class HostCalls: Sendable {
         } catch {
             return .threw("\(error)")
         }
-    }
-
-    private var allowedNames: String {
-        allowed.isEmpty ? "no function" : allowed.sorted().joined(separator: ", ")
     }
 
     /// Cancels the functions that wait, and those that will be called.

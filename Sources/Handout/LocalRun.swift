@@ -16,10 +16,12 @@ package struct LocalRunOptions: Sendable {
     package var taskMemory: UInt64 = 256 << 20
     /// The run directory: absolute, without links.
     package var directory = "/"
-    /// Tasks may read files beneath it.
-    package var readsFiles = true
     package var planTime: UInt64 = 10_000_000_000
     package var verify = false
+    /// What tasks get of what they ask for. Nil: what a local run allows by itself.
+    package var allowance: Allowance?
+    /// Values that `handout.env` gives; logs and messages show `***` instead.
+    package var secrets: [Secret] = []
     /// Every state finds the functions of tasks by running the script again, as a host does that was sent the source.
     package var rerunsScript = false
     /// Receives what tasks log: task name, level 0 debug, 1 info, 2 warning, 3 error, and text.
@@ -91,22 +93,24 @@ package final class LocalRun: Sendable {
         self.tables = tables
         let remarks = options.recordsEvents ? RemarkCollector() : nil
         self.remarks = remarks
+        let program = ProgramStorage(
+            plan: plan, parameters: parameters, directory: options.directory, run: id, worker: "local",
+            memory: options.taskMemory, planTime: options.planTime, verify: options.verify,
+            allowance: options.allowance, secrets: options.secrets)
+        let redaction = program.redaction
         host = PlanHost(
             sources: plan.program,
             log: { [log = options.log, clock] task, level, text in
-                let text = String(decoding: text, as: UTF8.self)
+                let text = redaction.apply(String(decoding: text, as: UTF8.self))
                 log(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), level, text)
                 remarks?.logged(TaskID(rawValue: task), level, text, time: clock.now)
             },
             progress: { [progress = options.progress, clock] task, fraction, text in
+                let text = redaction.apply(text)
                 progress(String(decoding: tables.name(of: TaskID(rawValue: task)), as: UTF8.self), fraction, text)
                 remarks?.progressed(TaskID(rawValue: task), fraction, text, time: clock.now)
             },
             nameOfTask: { tables.name(of: TaskID(rawValue: $0)) }, call: options.call)
-        let program = ProgramStorage(
-            plan: plan, parameters: parameters, directory: options.directory, run: id, worker: "local",
-            memory: options.taskMemory, planTime: options.planTime,
-            readsFiles: options.readsFiles, verify: options.verify)
         guard
             let pool = ThreadPool(
                 slots: options.slots, tables: tables, program: program, host: host, worker: "local")

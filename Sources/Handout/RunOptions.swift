@@ -1,3 +1,4 @@
+import HandoutPlan
 import LuaRuntime
 
 /// How a program is to be run.
@@ -6,6 +7,9 @@ public struct RunOptions: Sendable {
     public var workers = Workers.local(threads: nil)
     /// What tasks may do beyond computing, where they also ask for it (`grant`). Default: nothing.
     public var allow: Set<Permission> = []
+    /// Values that `handout.env` gives by name, without any permission where a task asks for them; events and messages show
+    /// `***` instead.
+    public var secrets: [String: String] = [:]
     public var limits = Limits()
     /// Of `math.random`, and of the spread of pauses before retries. Default: 0.
     public var seed: UInt64 = 0
@@ -33,18 +37,30 @@ public struct RunOptions: Sendable {
         public static func local(threads: Int?) -> Workers { Workers(threads: threads) }
     }
 
-    /// Something that a run allows its tasks, where they ask for it.
+    /// Something that a run allows its tasks, where they ask for it. A script that asks for more is refused.
     public struct Permission: Sendable, Hashable {
         enum Kind: Sendable, Hashable {
-            case host(String)
+            case grant(GrantKind, String)
             case readDirectory
+            case everything
         }
         let kind: Kind
 
         /// To call this function of the program (`grant.host`).
-        public static func host(_ name: String) -> Permission { Permission(kind: .host(name)) }
-        /// To read files beneath the run directory, but hidden ones (`handout.fs`).
+        public static func host(_ name: String) -> Permission { Permission(kind: .grant(.host, name)) }
+        /// To read this file, or what is beneath this folder (`grant.read`). Relative to the run directory.
+        public static func read(_ path: String) -> Permission { Permission(kind: .grant(.read, path)) }
+        /// To write this file, or beneath this folder (`grant.write`). Relative to the run directory.
+        public static func write(_ path: String) -> Permission { Permission(kind: .grant(.write, path)) }
+        /// To run this program of the machine (`grant.exec`).
+        public static func exec(_ name: String) -> Permission { Permission(kind: .grant(.exec, name)) }
+        /// To read this variable of the environment (`grant.env`).
+        public static func environment(_ name: String) -> Permission { Permission(kind: .grant(.env, name)) }
+        /// To read beneath the run directory, but hidden files and folders: tasks without asking for it, and the script
+        /// while it is planned.
         public static var readDirectory: Permission { Permission(kind: .readDirectory) }
+        /// Whatever the script asks for: for scripts that are trusted.
+        public static var everything: Permission { Permission(kind: .everything) }
     }
 
     /// What planning and tasks may use at most.

@@ -76,7 +76,10 @@ private struct RunStarter: Sendable {
         limits.time = options.limits.planningTime.nanoseconds
         limits.memory = UInt64(max(0, options.limits.planningMemory))
         limits.cpu = UInt64(threads) * 10_000
-        let planner = Planner(limits: limits, seed: options.seed, print: options.print)
+        var planner = Planner(limits: limits, seed: options.seed, print: options.print)
+        if options.allow.contains(.readDirectory) || options.allow.contains(.everything) {
+            planner.directory = directory
+        }
         do {
             let plan = try planner.plan(program.sources.renewed(), parameters: program.given, inputs: program.inputs)
             return try run(of: plan)
@@ -85,10 +88,37 @@ private struct RunStarter: Sendable {
         }
     }
 
+    /// What tasks get; nothing that was not named.
+    private func allowance(of plan: Plan) -> Allowance {
+        var allowance = Allowance(directory: directory)
+        allowance.readsRunDirectory = false
+        allowance.writesRunDirectory = false
+        allowance.kept = plan.program.paths
+        for permission in options.allow {
+            switch permission.kind {
+            case .grant(let kind, let name): allowance.allow(kind, name)
+            case .readDirectory: allowance.readsRunDirectory = true
+            case .everything:
+                allowance.all = true
+                allowance.readsRunDirectory = true
+            }
+        }
+        return allowance
+    }
+
     private func run(of plan: Plan) throws(PlanRefusal) -> Run {
-        var allowed: Set<String> = []
-        for case .host(let name) in options.allow.map(\.kind) { allowed.insert(name) }
-        let calls = HostCalls(host, allowed: allowed)
+        let allowance = allowance(of: plan)
+        let secrets = options.secrets.map { Secret(name: $0.key, value: Array($0.value.utf8)) }
+        let missing = plan.requests(beyond: allowance, secrets: secrets)
+        if !missing.isEmpty {
+            throw PlanRefusal(
+                problems: missing.map { request in
+                    PlanProblem(
+                        code: "grant", message: request.message + ", which this run does not allow", file: request.file,
+                        line: request.line)
+                })
+        }
+        let calls = HostCalls(host)
         let channel = EventChannel()
         var local = LocalRunOptions()
         local.slots = threads
@@ -97,7 +127,8 @@ private struct RunStarter: Sendable {
         local.taskMemory = UInt64(max(0, options.limits.taskMemory))
         local.directory = directory
         local.planTime = options.limits.planningTime.nanoseconds
-        local.readsFiles = options.allow.contains(.readDirectory)
+        local.allowance = allowance
+        local.secrets = secrets
         local.call = { _, name, arguments in calls.call(name, arguments) }
         if options.recordsEvents { local.eventBatches = { channel.send($0) } }
         let run = try LocalRun(plan: plan, parameters: program.given, options: local)

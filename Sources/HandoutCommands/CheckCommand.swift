@@ -18,15 +18,21 @@ struct CheckCommand: ParsableCommand {
         _ = try options.directory()
         let plan = try options.plan(cores: ScriptOptions.cores, json: json).plan
         let shape = GraphShape(plan.graph)
+        let requests = plan.requests
         if json {
+            let asks = requests.map {
+                "{\"kind\":\"\($0.kind.rawValue)\",\"name\":\(TextEscape.json($0.name)),"
+                    + "\"task\":\(TextEscape.json($0.task))}"
+            }
             try StandardOutput.line(
-                "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]}"
-            )
+                "{\"ok\":true,\"tasks\":\(shape.tasks),\"edges\":\(shape.edges),\"depth\":\(shape.depth),\"errors\":[]"
+                    + (asks.isEmpty ? "}" : ",\"asks\":[\(asks.joined(separator: ","))]}"))
             return
         }
         let tasks = shape.tasks == 1 ? "1 task" : "\(shape.tasks) tasks"
         let edges = shape.edges == 1 ? "1 edge" : "\(shape.edges) edges"
         try StandardOutput.line("graph '\(plan.graph.name)': \(tasks), \(edges), depth \(shape.depth)")
+        for request in requests { try StandardOutput.line(request.message) }
         for parameter in plan.parameters {
             let value = (try? parameter.value.json()).map { String(decoding: $0, as: UTF8.self) } ?? "?"
             let help = parameter.help.map { "  \(TextEscape.shown($0))" } ?? ""

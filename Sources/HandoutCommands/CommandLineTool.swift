@@ -32,7 +32,8 @@ struct HandoutLua: ParsableCommand {
         abstract: "Runs task graphs written in Lua.",
         version: Version.text,
         subcommands: [
-            RunCommand.self, CheckCommand.self, GraphCommand.self, DoctorCommand.self, CompletionsCommand.self,
-            BenchmarkStateCommand.self,
+            RunCommand.self, CheckCommand.self, GraphCommand.self, TestCommand.self, InitCommand.self,
+            DoctorCommand.self,
+            CompletionsCommand.self, BenchmarkStateCommand.self,
         ])
 }

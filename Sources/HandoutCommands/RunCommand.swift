@@ -18,6 +18,8 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var options: ScriptOptions
 
+    @OptionGroup var grants: GrantOptions
+
     @Argument(help: "Output names, else ids of tasks: only they and what they need run. Default: all outputs.")
     var targets: [String] = []
 
@@ -69,6 +71,12 @@ struct RunCommand: ParsableCommand {
         runOptions.directory = directory
         runOptions.planTime = options.planTime.nanoseconds
         runOptions.verify = verify
+        runOptions.secrets = try grants.secrets()
+        var allowance = try grants.allowance(directory: directory, program: plan.program)
+        do { try grants.settle(plan, &allowance, secrets: runOptions.secrets) } catch {
+            throw options.refused(error, json: json)
+        }
+        runOptions.allowance = allowance
         runOptions.log = TaskLog.write
         let taskProgress = TaskProgress()
         runOptions.progress = taskProgress.report
@@ -133,6 +141,7 @@ struct RunCommand: ParsableCommand {
         }
         if outcome.isAbandoned {
             // A thread is still in code that cannot be stopped: nothing of it is waited for.
+            handout_end_children()
             _exit(status.rawValue)
         }
         if status != .success { throw CommandFailure(status) }

@@ -130,11 +130,12 @@ struct ScriptOptions: ParsableArguments {
         limits.time = planTime.nanoseconds
         limits.memory = planMemory.bytes
         limits.cpu = UInt64(cores) * 10_000
-        let planner = Planner(limits: limits, seed: seed) { text in
+        var planner = Planner(limits: limits, seed: seed) { text in
             for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
                 Terminal.standard.line("plan: " + TextEscape.shown(String(line)))
             }
         }
+        planner.directory = try directory()
         do { return (try planner.plan(program, parameters: parameters, inputs: inputs), parameters) } catch {
             throw refused(error, json: json)
         }

@@ -16,6 +16,9 @@ final class Terminal: Sendable {
         }
     }
 
+    /// Writes text whose answer follows on the same line.
+    func question(_ text: String) { status.withLock { _ in write(text) } }
+
     /// Draws the status line, cut to the width of the terminal; empty: removes it.
     func draw(_ text: String) {
         status.withLock { status in

@@ -42,6 +42,8 @@ package final class Plan: Sendable {
     package let program: ProgramSources
     package let functions: FunctionColumns
     package let parameters: [PlanParameter]
+    /// What planning read, in order of the calls.
+    package let recordings: [Bundle.Recording]
     /// The script left globals of its own, so a task state has to run it to its end.
     package let hasUserGlobals: Bool
     package let seed: UInt64
@@ -52,12 +54,14 @@ package final class Plan: Sendable {
 
     init(
         graph: GraphColumns, program: ProgramSources, functions: FunctionColumns, parameters: [PlanParameter],
-        hasUserGlobals: Bool, seed: UInt64, files: [String], cost: (cpu: UInt64, memory: UInt64)
+        recordings: [Bundle.Recording], hasUserGlobals: Bool, seed: UInt64, files: [String],
+        cost: (cpu: UInt64, memory: UInt64)
     ) {
         self.graph = graph
         self.program = program
         self.functions = functions
         self.parameters = parameters
+        self.recordings = recordings
         self.hasUserGlobals = hasUserGlobals
         self.seed = seed
         self.files = files
@@ -75,7 +79,8 @@ package final class Plan: Sendable {
     package var bundle: Bundle {
         Bundle(
             sources: program.sources,
-            parameters: parameters.map { Bundle.Parameter(name: $0.name, value: $0.value.bytes) }, seed: seed)
+            parameters: parameters.map { Bundle.Parameter(name: $0.name, value: $0.value.bytes) },
+            recordings: recordings, seed: seed)
     }
 }
 

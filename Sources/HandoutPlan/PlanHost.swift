@@ -7,7 +7,7 @@ package enum HostReply: Sendable {
     case value([UInt8])
     /// The function's own error.
     case threw(String)
-    /// There is no such function, or the run does not allow it.
+    /// There is no such function.
     case refused(String)
 }
 

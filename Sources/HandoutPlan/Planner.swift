@@ -36,6 +36,8 @@ package struct PlanLimits: Sendable {
 package struct Planner: Sendable {
     package var limits: PlanLimits
     package var seed: UInt64
+    /// What `handout.read` and `handout.glob` read beneath: absolute, without links. Nil: they raise.
+    package var directory: String?
     /// Receives what the script prints, line by line.
     package var print: @Sendable (String) -> Void
 
@@ -62,7 +64,7 @@ package struct Planner: Sendable {
         let result = PlanResult()
         let thread: NativeThread
         do {
-            thread = try NativeThread(slot: slot) { [limits, seed] in
+            thread = try NativeThread(slot: slot) { [limits, seed, directory] in
                 let entry = program.entry
                 var config = handout_plan_config()
                 config.source = UnsafeRawPointer(entry.text.base).assumingMemoryBound(to: CChar.self)
@@ -78,7 +80,10 @@ package struct Planner: Sendable {
                 config.slot = slot.pointer
                 config.time = limits.time
                 config.local_cpu = UInt32(clamping: limits.cpu)
-                result.plan = handout_plan_run(&config)
+                result.plan = directory.withCStringOrNil { path in
+                    config.run_directory = path
+                    return handout_plan_run(&config)
+                }
             }
         } catch {
             throw PlanRefusal(
@@ -182,7 +187,8 @@ package struct Planner: Sendable {
         program.seal()
         return Plan(
             graph: graph, program: program, functions: FunctionColumns(&plan),
-            parameters: parameters(of: plan), hasUserGlobals: plan.user_globals != 0, seed: seed,
+            parameters: parameters(of: plan), recordings: recordings(of: plan), hasUserGlobals: plan.user_globals != 0,
+            seed: seed,
             files: (0..<Int(plan.source_count)).map { plan.sources[$0].map { String(cString: $0) } ?? "" },
             cost: (plan.cpu_nanoseconds, plan.peak_memory))
     }
@@ -207,6 +213,15 @@ package struct Planner: Sendable {
         }
     }
 
+    private func recordings(of plan: handout_plan) -> [Bundle.Recording] {
+        (0..<Int(plan.recording_count)).map { index in
+            let recording = plan.recordings[index]
+            return Bundle.Recording(
+                call: String(cString: recording.call), argument: String(cString: recording.argument),
+                result: [UInt8](UnsafeBufferPointer(start: recording.result, count: recording.length)))
+        }
+    }
+
     private func parameters(of plan: handout_plan) -> [PlanParameter] {
         (0..<Int(plan.parameter_count)).map { index in
             let parameter = plan.parameters[index]
@@ -216,6 +231,14 @@ package struct Planner: Sendable {
                     bytes: [UInt8](UnsafeBufferPointer(start: parameter.value.data, count: parameter.value.length))),
                 line: Int(parameter.line))
         }
+    }
+}
+
+extension Optional<String> {
+    /// Calls `body` with the text as a C string, or with nil.
+    fileprivate func withCStringOrNil<Result>(_ body: (UnsafePointer<CChar>?) -> Result) -> Result {
+        guard let text = self else { return body(nil) }
+        return text.withCString { body($0) }
     }
 }
 

@@ -96,6 +96,11 @@ package final class ProgramSources: Sendable {
     package subscript(index: Int) -> ProgramSource { state.withLock { $0.sources[index] } }
     package var entry: ProgramSource { self[0] }
 
+    /// Where the sources lie, as far as they are files: absolute paths.
+    package var paths: [String] {
+        directory.map { directory in sources.map { Allowance.normal($0.file, in: directory) } } ?? []
+    }
+
     /// The index of the source that messages call `file`.
     package func index(ofFile file: String) -> Int? { sources.firstIndex { $0.file == file } }
 

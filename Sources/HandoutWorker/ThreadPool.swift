@@ -161,7 +161,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         let file = failure.file.map { String(cString: $0) }
         return FailureReport(
             task: completion.task, attempt: completion.attempt, ended: completion.ended ?? .error,
-            message: text(failure.message, failure.message_length),
+            message: program.redaction.apply(text(failure.message, failure.message_length)),
             traceback: text(failure.traceback, failure.traceback_length), file: file ?? place.file,
             line: file == nil ? place.line : Int(failure.line), worker: worker)
     }

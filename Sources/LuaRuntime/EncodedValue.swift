@@ -57,6 +57,28 @@ package struct EncodedValue: Sendable, Hashable {
             return (name, EncodedValue(bytes: Array(entry.dropFirst(handout_value_size(entry, entry.count)))))
         }
     }
+
+    /// The elements of a list; nil for any other value.
+    package var elements: [EncodedValue]? {
+        var offsets: UnsafeMutablePointer<UInt32>?
+        var count: UInt32 = 0
+        var keyed: Int32 = 0
+        guard handout_value_elements(bytes, bytes.count, &offsets, &count, &keyed) == 0, let offsets else { return nil }
+        defer { offsets.deallocate() }
+        guard keyed == 0 else { return nil }
+        return (0..<Int(count)).map { index in
+            EncodedValue(bytes: Array(bytes[Int(offsets[index])..<Int(offsets[index + 1])]))
+        }
+    }
+
+    /// The bytes of a string; nil for any other value.
+    package var text: [UInt8]? {
+        bytes.withUnsafeBufferPointer { bytes in
+            var length = 0
+            guard let text = handout_value_string(bytes.baseAddress, bytes.count, &length) else { return nil }
+            return Array(UnsafeBufferPointer(start: text, count: length))
+        }
+    }
 }
 
 /// A value that could not be read or written.

@@ -81,18 +81,27 @@ struct HostTests {
         host.expose("f") { _ in true }
         let result = try await run("g:task('t', { retries = 3 }, function() return handout.host.f() end)", host: host)
         #expect(
-            result.failures.map(\.message) == ["host.f: not granted (the task needs grant = { host = { \"f\" } })"])
+            result.failures.map(\.message) == [
+                "t.lua:3: host: 'f' is not granted: the task asks for it with grant = { host = { \"f\" } }"
+            ])
         #expect(result.failures.map(\.attempt) == [1])
     }
 
-    @Test func `nothing is allowed unless the run names it`() async throws {
+    @Test func `a script that asks for more than the run allows is refused`() async throws {
+        func problems(_ allow: Set<RunOptions.Permission>) async throws -> [String] {
+            let error = await #expect(throws: ScriptError.self) { try await run(allow: allow, host: HostFunctions()) }
+            #expect(error?.code == "grant")
+            return error?.problems.map(\.description) ?? []
+        }
+        let ask = ["f", "g"].map { "t.lua:3: task 't' asks for host '\($0)', which this run does not allow" }
+        #expect(try await problems([]) == ask)
+        #expect(try await problems([.host("g"), .read("f"), .readDirectory]) == [ask[0]])
+    }
+
+    @Test func `a run that allows everything allows this too`() async throws {
         var host = HostFunctions()
-        host.expose("f") { _ in true }
-        let none = try await run(allow: [], host: host)
-        #expect(none.failures.map(\.message) == ["host.f: not allowed in this run (its program allows no function)"])
-        #expect(none.failures.map(\.attempt) == [1])
-        let other = try await run(allow: [.host("g")], host: host)
-        #expect(other.failures.map(\.message) == ["host.f: not allowed in this run (its program allows g)"])
+        host.expose("f") { _ in 7 }
+        #expect(try await run(allow: [.everything], host: host)["t"] == 7)
     }
 
     @Test func `a function that is not there is said with those that are`() async throws {
@@ -100,10 +109,12 @@ struct HostTests {
         host.expose("b") { _ in true }
         host.expose("a") { _ in true }
         #expect(
-            try await run(host: host).failures.map(\.message) == ["host: no function 'f' (the program exposes: a, b)"])
+            try await run(host: host).failures.map(\.message) == [
+                "t.lua:3: host: no function 'f' (the program exposes: a, b)"
+            ])
         #expect(
             try await run(host: HostFunctions()).failures.map(\.message) == [
-                "host: no function 'f' (the program exposes none)"
+                "t.lua:3: host: no function 'f' (the program exposes none)"
             ])
     }
 

@@ -109,14 +109,52 @@ struct RunTests {
     }
 
     @Test func `files are read only where the run allows it`() async throws {
-        let program = try program("g:task('t', { retries = 1 }, function() return #handout.fs.read('hostname') end)")
+        func script(_ body: String) throws -> Program { try HandoutTests.program(body) }
+        let program = try script("g:task('t', { retries = 1 }, function() return #handout.fs.read('hostname') end)")
         var options = options()
         options.directory = "/etc"
         let refused = try await start(program, options: options).result
-        #expect(refused.failures.map(\.message) == ["fs.read: reading files is not allowed in this run"])
+        #expect(
+            refused.failures.map(\.message) == [
+                "t.lua:3: fs.read: 'hostname' is not granted: the task asks for it with grant = { read = { \"hostname\" } }"
+            ])
         #expect(refused.failures.map(\.attempt) == [1])
         options.allow = [.readDirectory]
         #expect(try await start(program, options: options).result["t"]?.integerValue != nil)
+        options.allow = [.read("hostname")]
+        let asking =
+            "g:task('t', { grant = { read = { 'hostname' } } }, function() return #handout.fs.read('hostname') end)"
+        #expect(try await start(script(asking), options: options).result["t"]?.integerValue != nil)
+        options.allow = [.read("hosts")]
+        let error = await #expect(throws: ScriptError.self) { try await start(script(asking), options: options) }
+        #expect(error?.message == "task 't' asks for read 'hostname', which this run does not allow")
+    }
+
+    @Test func `a script reads files while it is planned only where the run allows it`() async throws {
+        let program = try program("local text = handout.read('hostname')\ng:task('t', function() return #text end)")
+        var options = options()
+        options.directory = "/etc"
+        let error = await #expect(throws: ScriptError.self) { try await start(program, options: options) }
+        #expect(error?.message == "read: there is no run directory")
+        options.allow = [.readDirectory]
+        #expect(try await start(program, options: options).result["t"]?.integerValue != nil)
+    }
+
+    @Test func `secrets are given by name, and never shown`() async throws {
+        var options = options()
+        options.secrets = ["TOKEN": "s3cret"]
+        let run = try await start(
+            program(
+                """
+                g:task("t", { grant = { env = { "TOKEN" } } }, function()
+                  handout.log("info", "with %s", handout.env "TOKEN")
+                  return #handout.env "TOKEN"
+                end)
+                """), options: options)
+        var lines: [String] = []
+        for await event in run.events { if case .taskLogged(_, _, let text) = event.kind { lines.append(text) } }
+        #expect(lines == ["with ***"])
+        #expect(try await run.result["t"] == 6)
     }
 
     @Test func `only the deadline signal's disposition is changed`() async throws {

@@ -40,7 +40,9 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         guard kind != .script else { return text }
         var bytes = Array(
             "local handout = require \"handout\"\nlocal g = handout.graph(\"hostile\")\n".utf8)
-        bytes += Array("local h = g:task(\"out\", { timeout = \(timeout), memory = \(memory) }, function()\n".utf8)
+        bytes += Array(
+            "local h = g:task(\"out\", { timeout = \(timeout), memory = \(memory)\(grant) }, function()\n".utf8)
+        bytes += Array(prelude.utf8)
         if kind == .value { bytes += Array("return ".utf8) + withoutComments } else { bytes += text }
         bytes += Array("\nend)\n".utf8)
         if let check { bytes += task("check", "return \(check)") }
@@ -52,6 +54,23 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
             bytes += Array("g:task(\"then\", function() \(then.body) end)\n".utf8)
         }
         return bytes + Array("return g\n".utf8)
+    }
+
+    /// `-- grants: exec:yes` or `-- grants: fs:.` of the text, as an option of the task.
+    private var grant: String {
+        for line in String(decoding: text, as: UTF8.self).split(separator: "\n") where line.hasPrefix("-- grants: ") {
+            let parts = line.dropFirst(11).split(separator: ":", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            return ", grant = { \(parts[0] == "fs" ? "read" : "exec") = { \"\(parts[1])\" } }"
+        }
+        return ""
+    }
+
+    /// What the cases of grants call, in terms of ours.
+    private var prelude: String {
+        guard family == "cap" else { return "" }
+        return
+            "local fs, exec = handout.fs, { run = function(name, words) return handout.exec{ name, table.unpack(words) } end } "
     }
 
     private func task(_ id: String, _ body: String) -> [UInt8] {
@@ -119,7 +138,7 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         var arguments = ["run", "h.lua", "--json", "--keep-going", "-j", hostile.kind == .script ? "2" : "1"]
         arguments += [
             "--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s", "--plan-memory",
-            "\(hostile.memory)",
+            "\(hostile.memory)", "-A",
         ]
         let most = hostile.timeout + hostile.grace
         let result = Tool.run(arguments, in: folder, limit: most + 8)
@@ -225,7 +244,7 @@ private let shared: [HostileCase] = {
     return manifest.elements.compactMap { entry in
         guard let id = entry["id"]?.string, let file = entry["file"]?.string,
             let kind = entry["kind"]?.string.flatMap({ HostileCase.Kind(rawValue: $0) }),
-            let text = contents(of: folder + "/" + file), !id.hasPrefix("al-"), !id.hasPrefix("cap-")
+            let text = contents(of: folder + "/" + file), !id.hasPrefix("al-")
         else { return nil }
         let limits = entry["limits"]
         let accepted = [entry["expect"]?.string ?? "error"] + (entry["accept"]?.elements.compactMap(\.string) ?? [])

@@ -123,7 +123,7 @@ struct PlantedBugTests {
             wrong: "local _ ="),
         Bug(
             testDescription: "memory is tried again",
-            right: "return failure.kind ~= \"memory\" or type(options.memory) == \"function\"",
+            right: "return failure.kind ~= \"memory\"",
             wrong: "return true"),
         Bug(
             testDescription: "an absent element of a reduce is left out",

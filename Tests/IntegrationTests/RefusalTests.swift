@@ -339,8 +339,26 @@ private let refusals =
             "granted paths that are no list", "g:task(\"a\", { grant = { read = \"x\" } }, f)",
             "option t.lua:4: task 'a': option 'grant.read': expected a list of paths, got \"x\""),
         Refusal(
-            "granted functions that are no list of names", "g:task(\"a\", { grant = { host = { 1 } } }, f)",
-            "option t.lua:4: task 'a': option 'grant.host': expected a list of names of functions, got a table"),
+            "granted names that are no list", "g:task(\"a\", { grant = { exec = { x = \"y\" }, env = 1 } }, f)",
+            "option t.lua:4: task 'a': option 'grant.env': expected a list of names of variables, got 1",
+            "option t.lua:4: task 'a': option 'grant.exec': expected a list of program names, got a table"),
+        Refusal(
+            "granted things that are no strings", "g:task(\"a\", { grant = { write = { \"x\", 2, \"\" } } }, f)",
+            "option t.lua:4: task 'a': option 'grant.write[2]': expected a string, got 2",
+            "option t.lua:4: task 'a': option 'grant.write[3]': expected a string of 1 to 4000 bytes, none of them zero, got \"\""
+        ),
+        Refusal(
+            "a granted variable with a value", "g:task(\"a\", { grant = { env = { \"A=1\" } } }, f)",
+            "option t.lua:4: task 'a': option 'grant.env[1]': expected a name without '=', got \"A=1\""),
+        Refusal(
+            "a file that is read while planning and is not there", "handout.read(\"nix\")",
+            "script t.lua:4: read: 'nix': No such file or directory"),
+        Refusal(
+            "a hidden file that is read while planning", "handout.read(\"a/../.x\")",
+            "script t.lua:4: read: 'a/../.x': hidden files and folders are not read"),
+        Refusal(
+            "a path outside that is read while planning", "handout.glob(\"../*\")",
+            "script t.lua:4: glob: '../*': is outside of the run directory"),
         Refusal(
             "an unknown grant", "g:task(\"a\", { grant = { rea = {} } }, f)",
             "option t.lua:4: task 'a': option 'grant': unknown key \"rea\" (did you mean 'read'?)"),
@@ -616,18 +634,9 @@ private let refusals =
 
         // What later versions have
         Refusal(
-            "handout.glob", "handout.glob(\"*\")", "unavailable t.lua:4: handout.glob is not available in this version"),
-        Refusal(
-            "handout.read", "handout.read(\"x\")", "unavailable t.lua:4: handout.read is not available in this version"),
-        Refusal(
             "handout.cluster", "handout.cluster{}",
             "unavailable t.lua:4: handout.cluster is not available in this version"),
         Refusal(
             "process isolation", "g:task(\"a\", { isolation = \"process\" }, f)",
             "unavailable t.lua:4: task 'a': option 'isolation': \"process\" is not available in this version"),
     ]
-    + ["exec", "write", "env"].map { grant in
-        Refusal(
-            "grant \(grant)", "g:task(\"a\", { grant = { \(grant) = {} } }, f)",
-            "unavailable t.lua:4: task 'a': option 'grant.\(grant)' is not available in this version")
-    }

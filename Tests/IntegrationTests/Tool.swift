@@ -36,9 +36,10 @@ enum Tool {
     /// Runs it to its end; `whileRunning` is called with its process id after each piece of output.
     static func run(
         _ arguments: [String], in folder: Folder, limit: Double = 60, closedOutput: Bool = false,
+        environment: [String] = [], program: String = Tool.path,
         whileRunning: ((_ process: pid_t, _ errorText: String) -> Void)? = nil
     ) -> Result {
-        let child = Child(path, arguments, folder: folder.path)
+        let child = Child(program, arguments, folder: folder.path, environment: environment)
         if closedOutput { child.closeOutput() }
         return child.collect(limit: limit, whileRunning: whileRunning)
     }
@@ -50,14 +51,18 @@ private final class Child {
     private var outputs: [Int32]
     private let begun = Child.now()
 
-    init(_ path: String, _ arguments: [String], folder: String) {
-        (process, outputs) = Child.spawning.withLock { _ in Child.spawn(path, arguments, folder: folder) }
+    init(_ path: String, _ arguments: [String], folder: String, environment: [String]) {
+        (process, outputs) = Child.spawning.withLock { _ in
+            Child.spawn(path, arguments, folder: folder, environment: environment)
+        }
     }
 
     /// Held while pipes are made and a child starts, so that no other child inherits the pipes.
     private static let spawning = Mutex(())
 
-    private static func spawn(_ path: String, _ arguments: [String], folder: String) -> (pid_t, [Int32]) {
+    private static func spawn(_ path: String, _ arguments: [String], folder: String, environment more: [String]) -> (
+        pid_t, [Int32]
+    ) {
         var out: [Int32] = [-1, -1], errors: [Int32] = [-1, -1]
         precondition(pipe(&out) == 0 && pipe(&errors) == 0, "no pipes")
         for end in out + errors { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -77,7 +82,8 @@ private final class Child {
         // Swift's Glibc has no posix_spawn_file_actions_addchdir_np.
         let command = "/usr/bin/env"
         var words = ([command, "--chdir", folder, path] + arguments).map { strdup($0) } + [nil]
-        var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/bin:/bin"), strdup("LANG=C.UTF-8"), nil]
+        var environment: [UnsafeMutablePointer<CChar>?] =
+            (["PATH=/usr/bin:/bin", "LANG=C.UTF-8"] + more).map { strdup($0) } + [nil]
         var process: pid_t = 0
         let status = posix_spawn(&process, command, &actions, &attributes, &words, &environment)
         precondition(status == 0, "\(path) cannot be started: \(String(cString: strerror(status)))")
@@ -183,9 +189,11 @@ final class Folder {
     func write(_ name: String, _ text: String) { write(name, Array(text.utf8)) }
 
     /// Writes `t.lua` and runs a command on it.
-    func tool(_ command: String, _ script: String, _ arguments: [String] = [], limit: Double = 60) -> Tool.Result {
+    func tool(
+        _ command: String, _ script: String, _ arguments: [String] = [], limit: Double = 60, environment: [String] = []
+    ) -> Tool.Result {
         write("t.lua", script)
-        return Tool.run([command, "t.lua"] + arguments, in: self, limit: limit)
+        return Tool.run([command, "t.lua"] + arguments, in: self, limit: limit, environment: environment)
     }
 }
 

@@ -51,7 +51,7 @@ typedef struct handout_host {
 enum handout_call_status {
     HANDOUT_CALL_DONE = 0,
     HANDOUT_CALL_THREW,   /* `error` is the function's own */
-    HANDOUT_CALL_REFUSED, /* there is no such function, or the run does not allow it: not tried again */
+    HANDOUT_CALL_REFUSED, /* there is no such function: not tried again */
 };
 
 /* ---- Threads, deadlines and leases (limits.c) ---- */
@@ -247,6 +247,14 @@ typedef struct handout_plan_parameter {
     uint32_t line;
 } handout_plan_parameter;
 
+/* Something that planning read: a call, its argument, and what it gave. */
+typedef struct handout_recording {
+    const char *call;     /* "read" or "glob" */
+    const char *argument;
+    const uint8_t *result; /* encoded: a string or a list of strings, or where it raised { error = message } */
+    size_t length;
+} handout_recording;
+
 /* A plan as columns, everything from malloc. Swift adopts the columns by setting the pointers to NULL. */
 typedef struct handout_plan {
     char *name;            /* of the graph */
@@ -287,6 +295,8 @@ typedef struct handout_plan {
     handout_plan_error *errors;
     uint32_t error_count;
     uint64_t errors_left_out;
+    handout_recording *recordings; /* in order of the calls; each argument of a call once */
+    uint32_t recording_count;
     char **sources;        /* chunk names by source index, "@" left out */
     uint32_t source_count;
     int user_globals;      /* the script left globals of its own: a task state has to run it to its end */
@@ -308,6 +318,7 @@ typedef struct handout_plan_config {
     handout_slot *slot;      /* the deadline holds for the thread that runs this; may be NULL */
     uint64_t time;           /* CPU ns */
     uint32_t local_cpu;      /* cores of the local worker, in 1/10 000: more is refused */
+    const char *run_directory; /* absolute, without links; NULL: handout.read and handout.glob raise */
 } handout_plan_config;
 
 /* Runs the script once and records its graph. Never fails: problems are in `errors`. */
@@ -371,6 +382,22 @@ typedef struct handout_tables {
     int indirect;                        /* some functions are no task's own: conditions, selections, substitutes */
 } handout_tables;
 
+/* What a run allows beyond what its tasks compute: each list ends with NULL. Paths are absolute, without ".", ".." and
+ * empty parts. A task gets what it asks for in its grant and the run allows. */
+typedef struct handout_allowed {
+    int all;                  /* whatever tasks ask for */
+    int reads_run_directory;  /* reading beneath the run directory, not asked for either; hidden names left out */
+    int writes_run_directory; /* writing there what tasks ask for; hidden names left out */
+    const char *const *exec, *const *read, *const *write, *const *env, *const *host;
+    const char *const *kept;  /* files and folders that are never written: the store, the program's sources */
+} handout_allowed;
+
+/* A value that handout.env gives instead of the environment's. */
+typedef struct handout_secret {
+    const char *name, *value;
+    size_t length; /* of the value */
+} handout_secret;
+
 typedef struct handout_program {
     const char *source;
     size_t source_length;
@@ -384,8 +411,12 @@ typedef struct handout_program {
     const char *worker;
     uint64_t default_memory; /* limit of an attempt without `memory` */
     uint64_t plan_time;      /* CPU ns for the script */
-    int no_files;            /* handout.fs is not allowed */
     int verify;              /* compare every captured table after every task */
+    const handout_allowed *allowed; /* NULL: nothing */
+    const handout_secret *secrets;
+    size_t secret_count;
+    const handout_recording *recordings; /* what planning read, for a script that runs again */
+    size_t recording_count;
 } handout_program;
 
 /* A state that can run the tasks of a program. NULL when memory is exhausted. The script is run when first needed. */
@@ -433,6 +464,13 @@ int handout_cores(void);
 /* Starts a program in a process group of its own, with an empty signal mask, default dispositions and no descriptor but
  * the three given ones as 0, 1 and 2, whatever the calling thread has. The lists end with NULL. Returns 0, or an errno. */
 int handout_spawn(pid_t *child, const char *path, char *const arguments[], char *const environment[], const int descriptors[3]);
+/* The same, in the folder `directory` where it is not NULL. */
+int handout_spawn_in(pid_t *child, const char *path, char *const arguments[], char *const environment[], const int descriptors[3],
+                     const char *directory);
+/* Notes that a child with a process group of its own runs (`on` 1), or was waited for (0). */
+void handout_note_child(pid_t child, int on);
+/* Ends those process groups: before the process ends without waiting for its threads. Safe in a signal handler. */
+void handout_end_children(void);
 /* A size or duration as lua-api.md section 1 writes it, or a plain number of bytes or seconds. Returns 0, or -1. */
 int handout_size_from_text(const char *text, uint64_t *bytes);
 int handout_duration_from_text(const char *text, uint64_t *nanoseconds);
@@ -442,5 +480,22 @@ int handout_has_openat2(void);
 /* Lua version the shim was built against and runs with: "Lua 5.4.4". */
 const char *handout_lua_version(void);
 const char *handout_lua_release(void);
+
+/* ---- A stock state ---- */
+
+/* Lua text: a module's name, what messages call its file, and its bytes. */
+typedef struct handout_stock_source {
+    const char *name, *file, *text;
+    size_t length;
+} handout_stock_source;
+
+/*
+ * Runs a program in a Lua state of its own with all of Lua's libraries and no limits: it has the rights of this process.
+ * `require` finds `modules` first. The program's `...` are the arguments.
+ * Returns 0 and the string that the program returned; or 1 and a message, which is NULL when memory ran out or what was
+ * raised is no string. The text ends with a zero byte that `length` does not count, and is the caller's to free().
+ */
+int handout_stock_run(const handout_stock_source *modules, size_t module_count, const handout_stock_source *program,
+                      const char *const *arguments, size_t argument_count, char **text, size_t *length);
 
 #endif

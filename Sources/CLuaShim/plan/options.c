@@ -183,54 +183,6 @@ static void read_worker(lua_State *L, handout_recorder *recorder, const char *wh
         handout_refuse(L, recorder, "resources", "%s: option 'worker': no worker '%s' is known or declared; there is 'local'", who, shown);
 }
 
-/* The pool index of the table at the top; many tasks in a row ask for the same. */
-static uint32_t grant_index(lua_State *L, handout_recorder *recorder, const char *who) {
-    const handout_buffer *bytes = &recorder->state->codec.out;
-    if (!handout_encode_or_refuse(L, recorder, "option", who, "grant", "cannot be asked for")) return HANDOUT_NONE;
-    if (recorder->last_grant) {
-        uint64_t position = handout_pool_position(((uint64_t *)(void *)recorder->pool.data)[recorder->last_grant - 1]);
-        if (position + bytes->length <= recorder->pool_bytes.count &&
-            memcmp(recorder->pool_bytes.data + position, bytes->data, bytes->length) == 0)
-            return recorder->last_grant - 1;
-    }
-    uint32_t added = handout_pool_add(L, recorder, HANDOUT_POOL_DATA, bytes->data, bytes->length);
-    recorder->last_grant = added + 1;
-    return added;
-}
-
-static void read_grant(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
-    int good = 1;
-    static const char *const names[] = {"exec", "read", "write", "env", "host", NULL};
-    if (lua_type(L, -1) != LUA_TTABLE) {
-        handout_refuse_option(L, recorder, who, "grant", "a table such as { read = { \"data\" } }");
-        return;
-    }
-    int table = lua_gettop(L);
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        if (strcmp(key, "read") == 0 || strcmp(key, "host") == 0) {
-            int list = lua_type(L, -1) == LUA_TTABLE;
-            for (lua_Integer i = 1; list && i <= (lua_Integer)lua_rawlen(L, -1); i++, lua_pop(L, 1))
-                if (lua_rawgeti(L, -1, i) != LUA_TSTRING) list = 0;
-            if (list) continue;
-            if (key[0] == 'r') handout_refuse_option(L, recorder, who, "grant.read", "a list of paths");
-            else handout_refuse_option(L, recorder, who, "grant.host", "a list of names of functions");
-            good = 0;
-            continue;
-        }
-        good = 0;
-        int known = 0;
-        for (int i = 0; names[i]; i++) known |= strcmp(key, names[i]) == 0;
-        const char *near = handout_nearest(key, strlen(key), names);
-        char shown[100];
-        handout_describe(L, -2, shown, sizeof shown);
-        if (known) handout_refuse(L, recorder, "unavailable", "%s: option 'grant.%s' is not available in this version", who, key);
-        else if (near) handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s (did you mean '%s'?)", who, shown, near);
-        else handout_refuse(L, recorder, "option", "%s: option 'grant': unknown key %s", who, shown);
-    }
-    if (good) set->grant = grant_index(L, recorder, who);
-}
-
 static void read_flag(lua_State *L, handout_recorder *recorder, const char *who, const char *name, handout_option_set *set,
                       uint8_t flag) {
     if (lua_type(L, -1) != LUA_TBOOLEAN) handout_refuse_option(L, recorder, who, name, "true or false");
@@ -339,7 +291,7 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         read_w(L, recorder, name, who, parsed, slots);
         return;
     case 'g':
-        if (name[1] == 'r') read_grant(L, recorder, who, set);
+        if (name[1] == 'r') handout_read_grant(L, recorder, who, set);
         else if (!is_function(L, parsed)) read_gpu(L, recorder, who, parsed);
         return;
     case 'v':

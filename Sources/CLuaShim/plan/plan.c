@@ -28,6 +28,7 @@ int handout_recorder_init(handout_recorder *recorder, handout_state *state, cons
     recorder->met.size = recorder->met_variables.size = 24;
     recorder->code.size = 1;
     recorder->known_parameters.size = sizeof(handout_plan_parameter);
+    recorder->recordings.size = sizeof(handout_recording);
     return 0;
 }
 
@@ -78,6 +79,7 @@ void handout_recorder_free(handout_recorder *recorder) {
         handout_buffer_free(&parameter->declaration);
     }
     free(recorder->known_parameters.data);
+    handout_free_recordings((handout_recording *)recorder->recordings.data, recorder->recordings.count);
     for (size_t i = 0; i < recorder->errors.count; i++) {
         handout_plan_error *error = (handout_plan_error *)recorder->errors.data + i;
         free(error->message);
@@ -305,6 +307,7 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
     recorder->parameters = config->parameters;
     recorder->parameter_count = config->parameter_count;
     recorder->local_cpu = config->local_cpu;
+    recorder->run_directory = config->run_directory;
     recorder->inputs = config->inputs;
     recorder->input_count = config->input_count;
     state->planning = 1;
@@ -342,6 +345,9 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
     plan->errors = take(&recorder->errors);
     plan->parameter_count = (uint32_t)recorder->known_parameters.count;
     plan->parameters = take(&recorder->known_parameters);
+    plan->recording_count = (uint32_t)recorder->recordings.count;
+    plan->recordings = take(&recorder->recordings);
+    recorder->recordings.count = 0;
     recorder->known_parameters.count = 0;
     recorder->errors.count = 0;
     handout_recorder_free(recorder);
@@ -359,6 +365,7 @@ void handout_plan_free(handout_plan *plan) {
         handout_buffer_free(&plan->parameters[i].value);
         handout_buffer_free(&plan->parameters[i].declaration);
     }
+    handout_free_recordings(plan->recordings, plan->recording_count);
     for (uint32_t i = 0; i < plan->source_count; i++) free(plan->sources[i]);
     for (uint32_t i = 0; plan->class_names && i < plan->class_count; i++) free(plan->class_names[i]);
     void *columns[] = {plan->name, plan->kinds, plan->options, plan->lines, plan->classes, plan->capture_offsets,

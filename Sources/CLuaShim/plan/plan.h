@@ -108,6 +108,10 @@ typedef struct handout_recorder {
     uint64_t errors_left_out;
     uint32_t returned_graph;
     uint64_t printed;
+    handout_vector recordings; /* handout_recording, with texts of its own while planning */
+    const handout_recording *given; /* template mode: what planning read */
+    size_t given_count;
+    const char *run_directory;
     uint32_t last_grant;       /* pool index + 1 of the grant that was recorded last */
     int bad_syntax;            /* the error that ended the script is one of syntax */
     uint64_t unchecked;        /* bytes of columns since memory was looked at */
@@ -226,6 +230,14 @@ void handout_record_amounts(lua_State *L, handout_recorder *recorder, const hand
 
 /* The nearest of `names` (NULL-terminated) to `word`, or NULL when none is near. */
 const char *handout_nearest(const char *word, size_t length, const char *const *names);
+
+/* grants.c: reads the option `grant`, at the top, into the set. `who` names the object in messages. */
+void handout_read_grant(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set);
+
+/* reading.c: handout.read and handout.glob. */
+int handout_module_read(lua_State *L);
+int handout_module_glob(lua_State *L);
+void handout_free_recordings(handout_recording *recordings, size_t count);
 
 /* Raises inside a task. */
 void handout_only_planning(lua_State *L, const char *call);

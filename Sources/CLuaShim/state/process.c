@@ -14,6 +14,7 @@ static atomic_int interrupts;
 /* The third time the process ends as it would have without us. */
 static void on_interrupt(int signal_number) {
     if (atomic_fetch_add(&interrupts, 1) >= 2) {
+        handout_end_children();
         signal(signal_number, SIG_DFL);
         raise(signal_number);
     }
@@ -41,7 +42,31 @@ int handout_has_openat2(void) {
     return syscall(SYS_openat2, -1, NULL, NULL, 0) != -1 || errno != ENOSYS;
 }
 
+/* ---- Children ---- */
+
+enum { MOST_CHILDREN = 4096 };
+static _Atomic pid_t children[MOST_CHILDREN]; /* 0: free */
+
+void handout_note_child(pid_t child, int on) {
+    for (int i = 0; i < MOST_CHILDREN; i++) {
+        pid_t expected = on ? 0 : child;
+        if (atomic_compare_exchange_strong(&children[i], &expected, on ? child : 0)) return;
+    }
+}
+
+void handout_end_children(void) {
+    for (int i = 0; i < MOST_CHILDREN; i++) {
+        pid_t child = atomic_load(&children[i]);
+        if (child) kill(-child, SIGKILL);
+    }
+}
+
 int handout_spawn(pid_t *child, const char *path, char *const arguments[], char *const environment[], const int descriptors[3]) {
+    return handout_spawn_in(child, path, arguments, environment, descriptors, NULL);
+}
+
+int handout_spawn_in(pid_t *child, const char *path, char *const arguments[], char *const environment[], const int descriptors[3],
+                     const char *directory) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -54,6 +79,7 @@ int handout_spawn(pid_t *child, const char *path, char *const arguments[], char 
         return error;
     }
     for (int i = 0; i < 3 && !error; i++) error = posix_spawn_file_actions_adddup2(&actions, descriptors[i], i);
+    if (!error && directory) error = posix_spawn_file_actions_addchdir_np(&actions, directory);
     if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     if (!error) error = posix_spawnattr_setsigmask(&attributes, &none);
     if (!error) error = posix_spawnattr_setsigdefault(&attributes, &all);

@@ -1,8 +1,10 @@
-/* What `handout` has inside a task: task, log, progress, fail, retry. */
+/* What `handout` has inside a task: task, log, progress, fail, retry; files and programs are elsewhere. */
+#include "grants.h"
 #include "sandbox.h"
 #include "arguments.h"
 #include "task.h"
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +82,7 @@ static int task_index(lua_State *L) {
     else if (strcmp(key, "worker") == 0) lua_pushstring(L, runner->program->worker);
     else if (strcmp(key, "variant") == 0) lua_pushinteger(L, 1);
     else if (strcmp(key, "amounts") == 0) push_amounts(L, runner);
+    else if (strcmp(key, "scratch") == 0) lua_pushstring(L, handout_scratch(L, runner));
     else if (strcmp(key, "indices") == 0) lua_newtable(L);
     else if (strcmp(key, "missing") == 0) handout_push_missing(L, runner, runner->item->task);
     else if (strcmp(key, "deadline") == 0 && runner->deadline)
@@ -153,25 +156,35 @@ static int raised_tostring(lua_State *L) {
     return 1;
 }
 
-static handout_raised *push_raised(lua_State *L) {
+/* Pushes an error whose message is at stack `index`. */
+static handout_raised *push_raised(lua_State *L, int index) {
+    index = lua_absindex(L, index);
     handout_raised *raised = lua_newuserdatauv(L, sizeof *raised, 1);
     *raised = (handout_raised){.magic = RAISED_MAGIC};
-    lua_pushvalue(L, 1);
+    lua_pushvalue(L, index);
     lua_setiuservalue(L, -2, 1);
     luaL_setmetatable(L, "handout.raised");
     return raised;
 }
 
-int handout_raise_final(lua_State *L) {
-    lua_insert(L, 1);
-    push_raised(L)->never_retry = 1;
-    return lua_error(L);
+void handout_refuse_call(lua_State *L, const char *format, ...) {
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    luaL_where(L, 1);
+    lua_pushstring(L, text);
+    lua_concat(L, 2);
+    push_raised(L, -1)->never_retry = 1;
+    lua_error(L);
+    __builtin_unreachable();
 }
 
 static int call_fail(lua_State *L) {
     inside(L, "handout.fail");
     luaL_checkstring(L, 1);
-    push_raised(L)->never_retry = 1;
+    push_raised(L, 1)->never_retry = 1;
     return lua_error(L);
 }
 
@@ -202,7 +215,7 @@ static int call_retry(lua_State *L) {
     inside(L, "handout.retry");
     luaL_checkstring(L, 1);
     lua_settop(L, 2);
-    handout_raised *raised = push_raised(L);
+    handout_raised *raised = push_raised(L, 1);
     if (!lua_isnil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
         read_retry_options(L, raised);
@@ -226,8 +239,9 @@ static void name_field(lua_State *L, const char *field) {
 
 void handout_add_task_calls(lua_State *L) {
     static const luaL_Reg functions[] = {{"log", call_log}, {"progress", call_progress}, {"fail", call_fail},
-                                         {"retry", call_retry}, {NULL, NULL}};
-    static const char *const later[] = {"reads", "env", "exec", NULL};
+                                         {"retry", call_retry}, {"env", handout_call_env},
+                                         {"exec", handout_call_exec}, {NULL, NULL}};
+    static const char *const later[] = {"reads", NULL};
     luaL_setfuncs(L, functions, 0);
     for (const luaL_Reg *f = functions; f->name; f++) name_field(L, f->name);
     for (int i = 0; later[i]; i++) {

@@ -1,102 +1,16 @@
-/* handout.fs: files beneath the run directory, opened with openat2 (Linux 5.6) so that no `..`, symbolic link or race
- * leads out of it. */
+/* handout.fs: reading. Between a descriptor's opening and its closing nothing calls Lua. */
 #define _GNU_SOURCE
+#include "fs.h"
+#include "grants.h"
 #include "sandbox.h"
-#include "task.h"
+#include "sha256.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* The part of `path` beneath the run directory, or NULL; a file whose path has a hidden part is refused. */
-static const char *beneath(lua_State *L, handout_runner *runner, const char *call, const char *path, size_t length) {
-    char shown[300];
-    handout_escape(path, length, 200, shown, sizeof shown);
-    if (length == 0) luaL_error(L, "%s: the path is empty", call);
-    if (strlen(path) != length) luaL_error(L, "%s: '%s': a path has no zero byte", call, shown);
-    const char *root = runner->program->run_directory, *rest = path;
-    if (path[0] == '/') {
-        size_t n = strlen(root);
-        while (n > 1 && root[n - 1] == '/') n--;
-        if (strncmp(path, root, n) != 0 || (path[n] != '/' && n > 1))
-            luaL_error(L, "%s: '%s' is outside of the run directory '%s' (--dir sets it)", call, shown, root);
-        rest = path + n;
-        while (*rest == '/') rest++;
-    }
-    for (const char *part = rest; *part; part = strchr(part, '/') ? strchr(part, '/') + 1 : part + strlen(part))
-        if (part[0] == '.' && part[1] != '/' && part[1] != 0 && !(part[1] == '.' && (part[2] == '/' || part[2] == 0)))
-            luaL_error(L, "%s: '%s': hidden files and folders are not read", call, shown);
-    return rest;
-}
-
-static int open_beneath(handout_runner *runner, const char *path) {
-    int root = open(runner->program->run_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0) return -1;
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
-    int error = errno;
-    close(root);
-    errno = error;
-    return fd;
-}
-
-/* Reads into the state's scratch buffer. Returns NULL, or what went wrong; the descriptor is closed either way: no Lua
- * call happens while it is open. */
-static const char *read_range(handout_state *state, int fd, off_t offset, size_t length) {
-    handout_buffer *to = &state->scratch;
-    const char *wrong = NULL;
-    struct stat status;
-    to->length = 0;
-    to->limit = state->limit;
-    if (fstat(fd, &status)) wrong = strerror(errno);
-    else if (!S_ISREG(status.st_mode)) wrong = S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file";
-    while (!wrong && length > 0 && !state->stop) {
-        size_t step = length < 1 << 20 ? length : 1 << 20;
-        if ((off_t)step > status.st_size - offset && status.st_size > offset) step = (size_t)(status.st_size - offset) + 1;
-        if (step > length) step = length;
-        uint8_t *room = handout_buffer_reserve(to, step);
-        if (!room) {
-            wrong = "is larger than the task's memory limit (read it in parts: offset, length)";
-            break;
-        }
-        ssize_t got = pread(fd, room, step, offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) wrong = strerror(errno);
-        if (got <= 0) break;
-        to->length += (size_t)got;
-        offset += got;
-        length -= (size_t)got;
-    }
-    close(fd);
-    return wrong;
-}
-
-static const char *why_not_opened(int error) {
-    if (error == EXDEV) return "leads out of the run directory";
-    return strerror(error);
-}
-
-static void read_path(lua_State *L, const char *call, off_t offset, size_t length) {
-    handout_runner *runner = handout_runner_of(L);
-    if (!runner) luaL_error(L, "handout.%s is only there inside a task (while planning: handout.read)", call);
-    if (runner->program->no_files) {
-        lua_pushfstring(L, "%s: reading files is not allowed in this run", call);
-        handout_raise_final(L);
-    }
-    size_t path_length;
-    const char *path = luaL_checklstring(L, 1, &path_length), *rest = beneath(L, runner, call, path, path_length);
-    int fd = open_beneath(runner, *rest ? rest : ".");
-    const char *wrong = fd < 0 ? why_not_opened(errno) : read_range(runner->state, fd, offset, length);
-    handout_check(runner->state);
-    char shown[300];
-    handout_escape(path, path_length, 200, shown, sizeof shown);
-    if (wrong) luaL_error(L, "%s: '%s': %s", call, shown, wrong);
-}
+/* ---- Options ---- */
 
 static lua_Integer field_integer(lua_State *L, const char *call, const char *name, lua_Integer otherwise) {
     if (lua_getfield(L, 2, name) == LUA_TNIL) {
@@ -132,6 +46,31 @@ static void check_options(lua_State *L, const char *call, const char *const *nam
     }
 }
 
+/* ---- read, lines ---- */
+
+static _Noreturn void raise_text(lua_State *L, const char *call, const char *wrong) {
+    size_t length;
+    const char *path = lua_tolstring(L, 1, &length);
+    char shown[300];
+    handout_escape(path, length, 200, shown, sizeof shown);
+    luaL_error(L, "%s: '%s': %s", call, shown, wrong);
+    __builtin_unreachable();
+}
+
+/* Reads a part of the file whose path is argument 1 into the scratch buffer. */
+static void read_path(lua_State *L, const char *call, off_t offset, size_t length) {
+    handout_reach reach;
+    handout_reach_path(L, call, 1, 0, &reach);
+    handout_state *state = handout_of(L);
+    int fd = handout_open_reach(&reach, O_RDONLY, 0);
+    if (fd < 0) handout_raise_file(L, call, 1, fd);
+    const char *wrong = handout_read_descriptor(state, fd, offset, length, state->limit);
+    handout_check(state);
+    if (wrong && strcmp(wrong, "too large") == 0)
+        wrong = "is larger than the task's memory limit (read it in parts: offset, length)";
+    if (wrong) raise_text(L, call, wrong);
+}
+
 static int fs_read(lua_State *L) {
     static const char *const names[] = {"offset", "length", NULL};
     check_options(L, "fs.read", names);
@@ -139,7 +78,7 @@ static int fs_read(lua_State *L) {
     lua_Integer length = field_integer(L, "fs.read", "length", LUA_MAXINTEGER);
     read_path(L, "fs.read", (off_t)offset, (size_t)length);
     handout_buffer *scratch = &handout_of(L)->scratch;
-    lua_pushlstring(L, (const char *)scratch->data, scratch->length);
+    lua_pushlstring(L, scratch->length ? (const char *)scratch->data : "", scratch->length);
     return 1;
 }
 
@@ -170,20 +109,214 @@ static int fs_lines(lua_State *L) {
     return 1;
 }
 
-static int fs_unavailable(lua_State *L) {
-    return luaL_error(L, "handout.fs.%s is not available in this version", lua_tostring(L, lua_upvalueindex(1)));
+/* ---- ranges ---- */
+
+/* The first line's start at or after `from`, or the file's size; -1 on an error. */
+static off_t next_line(handout_state *state, int fd, off_t from, off_t size) {
+    char block[65536];
+    while (from < size && !handout_is_stopped(state)) {
+        ssize_t got = pread(fd, block, sizeof block, from);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        char *newline = memchr(block, '\n', (size_t)got);
+        if (newline) return from + (newline - block) + 1;
+        from += got;
+    }
+    return size;
+}
+
+/* Writes the ends of the ranges to the scratch buffer. Closes the descriptor. Returns 0, or an errno. */
+static int find_ranges(handout_state *state, int fd, off_t bytes) {
+    handout_buffer *ends = &state->scratch;
+    struct stat status;
+    int error = fstat(fd, &status) ? errno : S_ISDIR(status.st_mode) ? EISDIR : S_ISREG(status.st_mode) ? 0 : EINVAL;
+    ends->length = 0;
+    ends->limit = state->limit;
+    for (off_t at = 0; !error && at < status.st_size && !handout_is_stopped(state);) {
+        off_t end = bytes < status.st_size - at ? next_line(state, fd, at + bytes - 1, status.st_size) : status.st_size;
+        if (end < 0) error = errno;
+        else if (handout_buffer_append(ends, &end, sizeof end)) error = ENOMEM;
+        at = end;
+    }
+    close(fd);
+    return error;
+}
+
+static int fs_ranges(lua_State *L) {
+    static const char *const names[] = {"bytes", NULL};
+    check_options(L, "fs.ranges", names);
+    uint64_t bytes = 64 << 20;
+    char wrong[200];
+    if (lua_getfield(L, 2, "bytes") != LUA_TNIL && handout_parse_size(L, -1, &bytes, wrong, sizeof wrong))
+        return luaL_error(L, "fs.ranges: bytes: %s", wrong);
+    if (bytes == 0) return luaL_error(L, "fs.ranges: bytes: expected at least 1, got 0");
+    if (bytes > INT64_MAX) bytes = INT64_MAX;
+    handout_reach reach;
+    handout_reach_path(L, "fs.ranges", 1, 0, &reach);
+    handout_state *state = handout_of(L);
+    int fd = handout_open_reach(&reach, O_RDONLY, 0), error = fd < 0 ? fd : find_ranges(state, fd, (off_t)bytes);
+    handout_check(state);
+    if (error) handout_raise_file(L, "fs.ranges", 1, error);
+    size_t count = state->scratch.length / sizeof(off_t);
+    off_t start = 0;
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        off_t end = ((const off_t *)(const void *)state->scratch.data)[i];
+        lua_createtable(L, 0, 3);
+        lua_pushvalue(L, 1);
+        lua_setfield(L, -2, "path");
+        lua_pushinteger(L, start);
+        lua_setfield(L, -2, "offset");
+        lua_pushinteger(L, end - start);
+        lua_setfield(L, -2, "length");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+        start = end;
+    }
+    return 1;
+}
+
+/* ---- Folders, and what lies there ---- */
+
+static int fs_list(lua_State *L) {
+    handout_reach reach;
+    lua_settop(L, 1);
+    handout_reach_path(L, "fs.list", 1, 0, &reach);
+    handout_names names = {0};
+    int fd = handout_open_reach(&reach, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) handout_raise_file(L, "fs.list", 1, fd);
+    const char *wrong = handout_list_folder(handout_of(L), fd, &names);
+    handout_check(handout_of(L));
+    if (wrong) raise_text(L, "fs.list", wrong);
+    handout_push_names(L, &names, "");
+    return 1;
+}
+
+static int has_part_above(const char *path) {
+    for (; *path; path += strcspn(path, "/"), path += *path == '/')
+        if (path[0] == '.' && path[1] == '.' && (path[2] == '/' || path[2] == 0)) return 1;
+    return 0;
+}
+
+/* The bytes of the pattern in front of its first part with * ? [ in it, without the slash at their end. */
+static size_t fixed_length(const char *pattern) {
+    const char *part = pattern;
+    while (*part) {
+        size_t n = strcspn(part, "/");
+        if (handout_is_pattern(part, n)) break;
+        part += n;
+        while (*part == '/') part++;
+    }
+    if (!*part) while (part > pattern && part[-1] != '/') part--; /* no pattern at all: the last part is what may be there */
+    size_t length = (size_t)(part - pattern);
+    while (length > 1 && pattern[length - 1] == '/') length--;
+    return length;
+}
+
+static int fs_glob(lua_State *L) {
+    size_t length;
+    const char *pattern = luaL_checklstring(L, 1, &length);
+    if (strlen(pattern) != length) return luaL_error(L, "fs.glob: a pattern has no zero byte");
+    lua_settop(L, 1);
+    size_t fixed = fixed_length(pattern);
+    const char *rest = pattern + fixed;
+    while (*rest == '/') rest++;
+    char shown[300];
+    handout_escape(pattern, length, 200, shown, sizeof shown);
+    if (handout_has_hidden_part(rest)) handout_refuse_call(L, "fs.glob: '%s': hidden files and folders are not read", shown);
+    if (has_part_above(rest)) return luaL_error(L, "fs.glob: '%s': '..' after a part with * ? [", shown);
+    handout_reach reach;
+    if (fixed) lua_pushlstring(L, pattern, fixed);
+    else lua_pushliteral(L, ".");
+    handout_reach_path(L, "fs.glob", 2, 0, &reach);
+    handout_state *state = handout_of(L);
+    handout_names names = {0};
+    int fd = handout_open_reach(&reach, O_PATH | O_DIRECTORY, 0);
+    if (fd < 0 && fd != -ENOENT && fd != -ENOTDIR) handout_raise_file(L, "fs.glob", 1, fd);
+    const char *wrong = NULL;
+    if (fd >= 0) {
+        wrong = handout_glob(state, fd, rest, &names);
+        close(fd);
+    }
+    handout_check(state);
+    if (wrong) raise_text(L, "fs.glob", wrong);
+    lua_pushlstring(L, pattern, (size_t)(rest - pattern));
+    handout_push_names(L, &names, lua_tostring(L, -1));
+    return 1;
+}
+
+static const char *kind_of(mode_t mode) { return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "directory" : "other"; }
+
+/* Fills `status`; 0 when there is nothing. */
+static int look_at(lua_State *L, const char *call, struct stat *status) {
+    handout_reach reach;
+    lua_settop(L, 1);
+    handout_reach_path(L, call, 1, 0, &reach);
+    int fd = handout_open_reach(&reach, O_PATH, 0);
+    int error = fd >= 0 && fstat(fd, status) ? errno : 0;
+    if (fd >= 0) close(fd);
+    if (fd == -ENOENT || fd == -ENOTDIR) return 0;
+    if (fd < 0 || error) handout_raise_file(L, call, 1, fd < 0 ? fd : error);
+    return 1;
+}
+
+static int fs_stat(lua_State *L) {
+    struct stat status;
+    if (!look_at(L, "fs.stat", &status)) return 0;
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, kind_of(status.st_mode));
+    lua_setfield(L, -2, "kind");
+    lua_pushinteger(L, (lua_Integer)status.st_size);
+    lua_setfield(L, -2, "size");
+    lua_pushnumber(L, (lua_Number)status.st_mtim.tv_sec + (lua_Number)status.st_mtim.tv_nsec / 1e9);
+    lua_setfield(L, -2, "mtime");
+    return 1;
+}
+
+static int fs_exists(lua_State *L) {
+    struct stat status;
+    lua_pushboolean(L, look_at(L, "fs.exists", &status));
+    return 1;
+}
+
+/* Hashes the file and closes it. Returns 0, or an errno. */
+static int hash_descriptor(handout_state *state, int fd, char hex[65]) {
+    handout_sha256 hash;
+    char block[65536];
+    struct stat status;
+    int error = fstat(fd, &status) ? errno : S_ISDIR(status.st_mode) ? EISDIR : S_ISREG(status.st_mode) ? 0 : EINVAL;
+    handout_sha256_begin(&hash);
+    while (!error && !handout_is_stopped(state)) {
+        ssize_t got = read(fd, block, sizeof block);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) error = errno;
+        if (got <= 0) break;
+        handout_sha256_add(&hash, block, (size_t)got);
+    }
+    close(fd);
+    handout_sha256_end(&hash, hex);
+    return error;
+}
+
+static int fs_hash(lua_State *L) {
+    handout_reach reach;
+    char hex[65];
+    lua_settop(L, 1);
+    handout_reach_path(L, "fs.hash", 1, 0, &reach);
+    int fd = handout_open_reach(&reach, O_RDONLY, 0), error = fd < 0 ? fd : hash_descriptor(handout_of(L), fd, hex);
+    handout_check(handout_of(L));
+    if (error) handout_raise_file(L, "fs.hash", 1, error);
+    lua_pushstring(L, hex);
+    return 1;
 }
 
 void handout_add_fs(lua_State *L) {
-    static const luaL_Reg functions[] = {{"read", fs_read}, {"lines", fs_lines}, {NULL, NULL}};
-    static const char *const later[] = {"write", "append", "ranges", "glob", "list", "stat", "exists", "mkdir", "remove",
-                                        "rename", "copy", "hash", NULL};
+    static const luaL_Reg functions[] = {
+        {"read", fs_read},        {"lines", fs_lines},         {"ranges", fs_ranges},       {"glob", fs_glob},
+        {"list", fs_list},        {"stat", fs_stat},           {"exists", fs_exists},       {"hash", fs_hash},
+        {"write", handout_fs_write}, {"append", handout_fs_append}, {"mkdir", handout_fs_mkdir}, {"remove", handout_fs_remove},
+        {"rename", handout_fs_rename}, {"copy", handout_fs_copy}, {NULL, NULL}};
     luaL_newlib(L, functions);
-    for (int i = 0; later[i]; i++) {
-        lua_pushstring(L, later[i]);
-        lua_pushcclosure(L, fs_unavailable, 1);
-        lua_setfield(L, -2, later[i]);
-    }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         char name[60];
         snprintf(name, sizeof name, "handout.fs.%s", lua_tostring(L, -2));

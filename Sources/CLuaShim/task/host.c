@@ -1,41 +1,11 @@
 /* handout.host: functions of the program that embeds the runtime, called by name. */
+#include "grants.h"
 #include "sandbox.h"
 #include "task.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ERROR_SIZE = 4096, SHOWN = 60 };
-
-/* ---- Grants ---- */
-
-/* The encoded list of the functions that the task asks for, or NULL. */
-static const uint8_t *granted_list(const handout_runner *runner, const uint8_t **end) {
-    static const uint8_t key[] = {0xa4, 'h', 'o', 's', 't'};
-    const handout_tables *tables = runner->tables;
-    uint32_t grant = runner->item->grant;
-    if (grant == HANDOUT_NONE) return NULL;
-    uint64_t position = handout_pool_position(tables->pool[grant]);
-    return handout_value_find(tables->pool_bytes + position, tables->pool_bytes_length - position, key, sizeof key, end);
-}
-
-int handout_host_granted(lua_State *L, handout_runner *runner, const char *name, size_t length) {
-    const uint8_t *end, *list = granted_list(runner, &end);
-    uint32_t *offsets = NULL, count = 0;
-    int keyed = 0, found = 0;
-    if (!list) return 0;
-    int status = handout_value_elements(list, (size_t)(end - list), &offsets, &count, &keyed);
-    for (uint32_t i = 0; status == 0 && !keyed && i < count && !found; i++) {
-        size_t size = 0;
-        const uint8_t *text = handout_value_string(list + offsets[i], offsets[i + 1] - offsets[i], &size);
-        found = text && size == length && memcmp(text, name, length) == 0;
-    }
-    free(offsets);
-    if (status == -2) luaL_error(L, "not enough memory");
-    return found;
-}
-
-/* ---- The call ---- */
 
 /* Encodes the arguments one after the other to the state's codec. */
 static void encode_arguments(lua_State *L, handout_state *state, const char *shown, int count) {
@@ -58,10 +28,7 @@ static int call_function(lua_State *L) {
     char shown[SHOWN * 4 + 8], error[ERROR_SIZE];
     handout_escape(name, length, SHOWN, shown, sizeof shown);
     if (!runner || state->planning) return luaL_error(L, "handout.host.%s is only there inside a task", shown);
-    if (!handout_host_granted(L, runner, name, length)) {
-        lua_pushfstring(L, "host.%s: not granted (the task needs grant = { host = { \"%s\" } })", shown, shown);
-        return handout_raise_final(L);
-    }
+    handout_need_grant(L, "host", HANDOUT_HOST, name);
     encode_arguments(L, state, shown, lua_gettop(L));
     state->scratch.length = 0;
     state->scratch.limit = state->limit;
@@ -74,10 +41,7 @@ static int call_function(lua_State *L) {
                             &state->scratch, error, sizeof error);
     else snprintf(error, sizeof error, "host: no function '%s' (the program exposes none)", shown);
     handout_come_back(state);
-    if (status == HANDOUT_CALL_REFUSED) {
-        lua_pushstring(L, error);
-        return handout_raise_final(L);
-    }
+    if (status == HANDOUT_CALL_REFUSED) handout_refuse_call(L, "%s", error);
     if (status != HANDOUT_CALL_DONE) return luaL_error(L, "host.%s: %s", shown, error);
     handout_decode(L, state->scratch.data, state->scratch.data + state->scratch.length);
     return 1;
@@ -89,6 +53,7 @@ static int host_index(lua_State *L) {
         handout_describe(L, 2, shown, sizeof shown);
         return luaL_error(L, "handout.host: expected the name of a function, got %s", shown);
     }
+    if (strlen(lua_tostring(L, 2)) != lua_rawlen(L, 2)) return luaL_error(L, "handout.host: a name has no zero byte");
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, call_function, 1);
     return 1;

@@ -310,6 +310,7 @@ void handout_failure_free(handout_failure *failure) {
 /* Writes the completion of the current item and publishes it. */
 static void complete(handout_runner *runner, int ended) {
     handout_slot *slot = runner->slot;
+    handout_attempt_end(runner);
     uint32_t index = atomic_load_explicit(&slot->done, memory_order_relaxed);
     handout_completion *completion = &slot->completions[index];
     uint64_t now = handout_now();
@@ -530,6 +531,8 @@ handout_state *handout_task_state_new(const handout_program *program, const hand
     runner->recorder.missing = tables->class_count;
     runner->recorder.parameters = program->parameters;
     runner->recorder.parameter_count = program->parameter_count;
+    runner->recorder.given = program->recordings;
+    runner->recorder.given_count = program->recording_count;
     runner->state = state;
     runner->program = program;
     runner->tables = tables;
@@ -556,6 +559,7 @@ void handout_task_state_free(handout_state *state) {
     handout_runner *runner = state->task_runner;
     handout_recorder_free(&runner->recorder);
     handout_captures_free(runner);
+    handout_job_free(runner);
     handout_buffer_free(&runner->message);
     handout_buffer_free(&runner->raised);
     handout_buffer_free(&runner->name_text);

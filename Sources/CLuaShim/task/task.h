@@ -58,6 +58,7 @@ typedef struct handout_runner {
     const char *file;          /* of the place that raised: kept by Lua or static */
     char file_text[300];
     uint32_t line;
+    struct handout_job *job;   /* programs that tasks start (exec.c), NULL: none so far */
     uint8_t never_retry, has_retry_after, asked_ended;
     uint64_t retry_after;
 } handout_runner;
@@ -91,12 +92,14 @@ int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction b
 /* The table of closures: its key in the registry. */
 extern char HANDOUT_KEY_INSTANCES;
 
+/* scratch.c: removes the folder of the attempt that ends; frees what exec keeps. */
+void handout_attempt_end(handout_runner *runner);
+void handout_job_free(handout_runner *runner);
+
 /* calls.c: handout.task, log, progress, fail, retry; fs.c: handout.fs;
  * host.c: handout.host */
 void handout_add_fs(lua_State *L);
 void handout_add_host(lua_State *L);
-/* 1 when the task that runs may call the embedding program's function of that name. */
-int handout_host_granted(lua_State *L, handout_runner *runner, const char *name, size_t length);
 /* Raised by handout.fail and retry. */
 typedef struct handout_raised {
     uint32_t magic;
@@ -104,8 +107,6 @@ typedef struct handout_raised {
     uint64_t after;
 } handout_raised;
 handout_raised *handout_to_raised(lua_State *L, int index);
-/* Raises the message at the top as an error after which the task is not tried again. */
-int handout_raise_final(lua_State *L);
 /* The full name of the attempt's task, cached. */
 const char *handout_runner_name(handout_runner *runner);
 void handout_task_log(handout_state *state, int level, const char *text, size_t length);
