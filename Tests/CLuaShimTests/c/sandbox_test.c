@@ -675,8 +675,9 @@ static void test_signals(void) {
     while (!atomic_load(&given.job.done)) {
         for (volatile int i = rand_r(&seed) % 3000; i > 0; i--) {}
         uint64_t generation = atomic_load(&given.job.slot->generation);
-        /* Of another generation: the handler must take no notice. */
-        atomic_store(&given.job.slot->request, (generation + 2) << 8 | HANDOUT_TIMEOUT);
+        /* Of another generation, and far off, since the next may begin before this is stored: the handler must take no
+         * notice. */
+        atomic_store(&given.job.slot->request, (generation + 100000) << 8 | HANDOUT_TIMEOUT);
         if (sent < 200000 && !atomic_load(&given.job.done)) pthread_kill(thread, SIGURG), sent++;
     }
     handout_thread_join(thread);
