@@ -1,4 +1,4 @@
-import Synchronization
+import LuaRuntime
 
 /// Keeps a run's events until they are read: compactly, as batches, made into `Run.Event`s on demand.
 final class EventChannel: Sendable {
@@ -11,7 +11,7 @@ final class EventChannel: Sendable {
         var waiting: [Int: CheckedContinuation<[Run.Event]?, Never>] = [:]
         var tickets = 0
     }
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Before the first batch.
     func open(_ narrator: EventNarrator) { state.withLock { $0.narrator = narrator } }

@@ -1,7 +1,6 @@
 import Glibc
 import HandoutPlan
 import LuaRuntime
-import Synchronization
 
 /// Answers the calls that the tasks of one run make of the program's functions.
 final class HostCalls: Sendable {
@@ -11,7 +10,7 @@ final class HostCalls: Sendable {
         var running: [Int: Task<Void, Never>] = [:]
     }
     private let functions: [String: HostFunctions.Function]
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     init(_ host: HostFunctions) { functions = host.functions }
 
@@ -71,7 +70,7 @@ extension Result where Failure == any Error {
 
 /// A result that one thread waits for and a Swift task gives.
 private final class Answer: Sendable {
-    private let result = Mutex<Result<Value, any Error>?>(nil)
+    private let result = Locked<Result<Value, any Error>?>(nil)
     private let semaphore = Semaphore()
 
     func set(_ value: Result<Value, any Error>) {

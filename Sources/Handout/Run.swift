@@ -2,7 +2,6 @@ import HandoutExecutor
 import HandoutPlan
 import HandoutScheduler
 import LuaRuntime
-import Synchronization
 
 /// A program that runs. It goes on when nobody holds it any more, until it has ended or was cancelled.
 public final class Run: Sendable {
@@ -13,7 +12,7 @@ public final class Run: Sendable {
     private let local: LocalRun
     private let calls: HostCalls
     private let channel: EventChannel
-    private let ending = Mutex(Ending())
+    private let ending = Locked(Ending())
 
     private struct Ending {
         var result: Result<RunResult, any Error>?

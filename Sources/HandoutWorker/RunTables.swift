@@ -3,7 +3,6 @@ import Glibc
 package import HandoutCore
 package import HandoutPlan
 package import LuaRuntime
-import Synchronization
 
 /// What the states of one run read in C: the plan's columns, results, and the rows that maps and reduces appended.
 ///
@@ -20,7 +19,7 @@ package final class RunTables: @unchecked Sendable {
     private let nativeTemplates: NativeTemplates
     private var rows: Int
     /// Groups made so far, and which one was made for a row whose instances are not appended yet.
-    private let pending = Mutex<PendingGroups>(PendingGroups())
+    private let pending = Locked(PendingGroups())
     /// For each declared map over a graph the number of its template.
     private let templateOf: [UInt32: UInt32]
 
