@@ -49,7 +49,7 @@ struct CoordinatorState: ~Copyable {
 
     /// Feeds what a slot has ended to the core. True when there was anything.
     mutating func collect(_ slot: Int, _ now: UInt64) -> Bool {
-        completions.removeAll(keepingCapacity: true)
+        completions.empty()
         link.collect(slot: slot, into: &completions, failures: &reports)
         guard !completions.isEmpty else { return false }
         if !reports.isEmpty {
@@ -103,7 +103,7 @@ struct CoordinatorState: ~Copyable {
             case .finish: wakesAll = true
             }
         }
-        output.actions.removeAll(keepingCapacity: true)
+        output.actions.empty()
     }
 
     private mutating func giveUp(_ task: TaskID, _ attempt: UInt16, _ ended: Ended) {

@@ -138,7 +138,7 @@ struct Block: BitwiseCopyable {
     var hasFailed = false
     /// Map: first of the links to what follows it instance by instance.
     var firstLink: UInt32 = Block.none
-    /// Reduce: block of the map that it streams from.
+    /// Reduce: block of the map that it streams from. Map over a map: block of that one.
     var mapBlock: UInt32 = Block.none
     /// Selector: number of its picks.
     var picks: UInt32 = Block.none

@@ -194,7 +194,12 @@ extension SchedulerCore {
             blocks[source].firstLink = UInt32(links.count - 1)
         }
         let first = Int(blocks[index].first)
-        let always = hasTrait(Int(blocks[index].declared), RowTraits.always)
+        let origin = Int(blocks[index].declared)
+        if blocks[index].kind == .map, let over = overRow(origin), kinds[over] == Word.mapKind {
+            let shift = Int(blocks[index].owner) - origin
+            blocks[index].mapBlock = blockOfOwner[UInt32(truncatingIfNeeded: over + shift)] ?? Block.none
+        }
+        let always = hasTrait(origin, RowTraits.always)
         for element in 0..<Int(blocks[index].count) {
             var missing = remaining[first + element]
             var isLost = false

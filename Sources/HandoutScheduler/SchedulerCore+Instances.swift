@@ -52,22 +52,16 @@ extension SchedulerCore {
             if state(row) == RowState.failed { blocks[index].hasFailed = true }
         }
         if consumers[owner] == 0 && status[owner] & RowFlags.output == 0 { release(row, &output) }
-        releaseElement(of: block, place, &output)
+        // The element that an instance of a map over a map was given goes where nothing else needs it.
+        if block.mapBlock != Block.none && blocks[Int(block.mapBlock)].releasesEarly {
+            release(Int(blocks[Int(block.mapBlock)].first) + place, &output)
+        }
         var next = block.firstLink
         while next != Block.none {
             let link = links[Int(next)]
             follow(link, row, place, good, slot: slot, now, &output)
             next = link.next
         }
-    }
-
-    /// The element that an instance of a map over a map was given goes where nothing else needs it.
-    private mutating func releaseElement(of block: Block, _ place: Int, _ output: inout SchedulerOutput) {
-        guard block.kind == .map, let over = overRow(Int(block.declared)), kinds[over] == Word.mapKind else { return }
-        let shift = Int(block.owner) - Int(block.declared)
-        guard let index = blockOfOwner[UInt32(truncatingIfNeeded: over + shift)] else { return }
-        let source = blocks[Int(index)]
-        if source.releasesEarly { release(Int(source.first) + place, &output) }
     }
 
     private mutating func follow(

@@ -103,9 +103,8 @@ package struct SchedulerOutput: Sendable {
     }
 
     package mutating func clear() {
-        // Mostly there is nothing, and to clear nothing is not free.
-        if !actions.isEmpty { actions.removeAll(keepingCapacity: true) }
-        if !events.isEmpty { events.removeAll(keepingCapacity: true) }
+        actions.empty()
+        events.empty()
     }
 }
 
@@ -113,7 +112,7 @@ package struct SchedulerOutput: Sendable {
 package struct LeaseBuffer: Sendable {
     package var entries: [LeaseEntry] = []
     package init() {}
-    package mutating func clear() { if !entries.isEmpty { entries.removeAll(keepingCapacity: true) } }
+    package mutating func clear() { entries.empty() }
 }
 
 /// How many tasks are where. `done`, `failed` and `skipped` are disjoint and cover all of `total` at the end.

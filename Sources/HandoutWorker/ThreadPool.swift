@@ -12,11 +12,13 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     private let host: PlanHost
     private let worker: String
     private let leases: [LeaseSlot]
-    /// By slot: completions collected of the lease, and its entries.
+    /// By slot: completions collected of the lease, and how many entries it had.
     private let taken: UnsafeMutablePointer<UInt32>
-    private let lent: UnsafeMutablePointer<[LeaseEntry]>
+    private let lent: UnsafeMutablePointer<UInt32>
     private let options: [TaskOptions]
     private let optionIndices: Column<UInt32>
+    /// Some task has a substitute result; without, nothing of it is looked at for each completion.
+    private let recovers: Bool
     private var threads: [NativeThread] = []
     /// By slot: the state of its thread, touched by that thread only.
     private let states: UnsafeMutablePointer<OpaquePointer?>
@@ -34,9 +36,10 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         leases = (0..<slots).compactMap { _ in LeaseSlot() }
         taken = UnsafeMutablePointer<UInt32>.allocate(capacity: slots)
         taken.initialize(repeating: 0, count: slots)
-        lent = UnsafeMutablePointer<[LeaseEntry]>.allocate(capacity: slots)
-        lent.initialize(repeating: [], count: slots)
+        lent = UnsafeMutablePointer<UInt32>.allocate(capacity: slots)
+        lent.initialize(repeating: 0, count: slots)
         options = tables.plan.graph.options
+        recovers = options.contains(where: \.recovers)
         optionIndices = tables.plan.graph.optionIndices
         states = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: slots)
         states.initialize(repeating: nil, count: slots)
@@ -44,7 +47,6 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     }
 
     deinit {
-        lent.deinitialize(count: slots)
         lent.deallocate()
         taken.deallocate()
         states.deallocate()
@@ -130,7 +132,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                 completion.bytes = completion.holdsMemory ? UInt64(native.value.length) : 0
                 let tag = UInt32(native.value.tag)
                 completion.isFalsy = tag == HANDOUT_NIL.rawValue || tag == HANDOUT_FALSE.rawValue
-                if !recovering.isEmpty || !lastFailures.isEmpty { forgetRecovery(completion.task) }
+                if recovers { forgetRecovery(completion.task) }
             } else if let failure = native.failure {
                 completion.neverRetry = failure.pointee.never_retry != 0
                 completion.retryAfter = failure.pointee.has_retry_after != 0 ? failure.pointee.retry_after : nil
@@ -190,8 +192,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                     recovers: entry.recovers ? UnsafePointer(recovering[entry.task]) : nil)
             }
         }
-        lent[slot].removeAll(keepingCapacity: true)
-        lent[slot].append(contentsOf: entries)
+        lent[slot] = UInt32(truncatingIfNeeded: entries.count)
         taken[slot] = 0
         handout_slot_lend(leases[slot].pointer, UInt32(entries.count), time)
     }
@@ -201,7 +202,18 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     package func reclaim(slot: Int, atMost: Int, into entries: inout [LeaseEntry]) {
         var first: UInt32 = 0
         let count = handout_slot_reclaim(leases[slot].pointer, UInt32(atMost), &first)
-        entries += lent[slot][Int(first)..<Int(first + count)]
+        for index in Int(first)..<Int(first + count) {
+            if let entry = entry(slot, index) { entries.append(entry) }
+        }
+    }
+
+    /// An entry of the slot's lease, as it was lent.
+    private func entry(_ slot: Int, _ index: Int) -> LeaseEntry? {
+        guard index < Int(lent[slot]), let items = handout_slot_items(leases[slot].pointer) else { return nil }
+        let item = items[index]
+        return LeaseEntry(
+            task: TaskID(rawValue: item.task), attempt: item.attempt,
+            retriesLeft: UInt8(truncatingIfNeeded: item.retries_left), recovers: item.recovers != nil)
     }
 
     package func release(first: TaskID, count: Int) { tables.release(first: first, count: count) }
@@ -221,8 +233,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     package func stuckAttempt() -> FailureReport? {
         for slot in 0..<slots where handout_slot_stuck(leases[slot].pointer) != 0 {
             let running = Int(handout_slot_done(leases[slot].pointer))
-            guard running < lent[slot].count else { continue }
-            let entry = lent[slot][running]
+            guard let entry = entry(slot, running) else { continue }
             let place = tables.plan.place(of: tables.declaredRow(of: entry.task))
             return FailureReport(
                 task: entry.task, attempt: entry.attempt, ended: .timeout,

@@ -15,15 +15,25 @@ enum {
     S = HANDOUT_CALL_GRAPHS, I = HANDOUT_CALL_INCLUDE, ALL = T | M | R | W,
 };
 
+/* By first letter, so that a name is compared with few. */
 static const option options[] = {
-    {"needs", ALL | S},   {"after", ALL | S | I}, {"args", ALL},          {"over", M | R | S},  {"arity", R},
-    {"retries", ALL | G}, {"backoff", ALL | G},   {"timeout", ALL | G},   {"priority", ALL | G}, {"cpu", ALL | G},
-    {"memory", ALL | G},  {"estimate", ALL | G},  {"cache", ALL | G},     {"isolation", ALL | G}, {"worker", ALL},
-    {"gpu", ALL | G},     {"grant", ALL | G},     {"name", G},            {"when", ALL | S | I}, {"unless", ALL | S | I},
-    {"always", ALL},      {"inline", ALL},        {"optional", ALL | S},  {"recover", ALL},     {"near", ALL},
-    {"resources", ALL | G}, {"where", ALL | G},   {"variants", ALL},      {"reads", ALL},       {"writes", ALL},
-    {"limits", G},        {"deadline", G},        {"weight", G},          {NULL, 0},
+    {"after", ALL | S | I}, {"always", ALL},      {"args", ALL},          {"arity", R},         {"backoff", ALL | G},
+    {"cache", ALL | G},     {"cpu", ALL | G},     {"deadline", G},        {"estimate", ALL | G}, {"gpu", ALL | G},
+    {"grant", ALL | G},     {"inline", ALL},      {"isolation", ALL | G}, {"limits", G},        {"memory", ALL | G},
+    {"name", G},            {"near", ALL},        {"needs", ALL | S},     {"optional", ALL | S}, {"over", M | R | S},
+    {"priority", ALL | G},  {"reads", ALL},       {"recover", ALL},       {"resources", ALL | G}, {"retries", ALL | G},
+    {"timeout", ALL | G},   {"unless", ALL | S | I}, {"variants", ALL},   {"weight", G},        {"when", ALL | S | I},
+    {"where", ALL | G},     {"worker", ALL},      {"writes", ALL},        {NULL, 0},
 };
+
+/* The option of that name where `call` may have it; NULL: none. */
+static const option *find_option(const char *key, int call) {
+    static const uint8_t first[26] = {0, 4, 5, 7, 8, 9, 9, 11, 11, 13, 13, 13, 14, 15, 18, 20, 21, 21, 25, 25, 26, 27, 28, 33, 33, 33};
+    if (key[0] < 'a' || key[0] > 'z') return NULL;
+    for (const option *o = &options[first[key[0] - 'a']]; o->name && o->name[0] == key[0]; o++)
+        if ((o->calls & call) && strcmp(key, o->name) == 0) return o;
+    return NULL;
+}
 
 /* ---- Nearest name ---- */
 
@@ -345,11 +355,7 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
     lua_pop(L, 1);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const option *found = NULL;
-        if (lua_type(L, -2) == LUA_TSTRING) {
-            const char *key = lua_tostring(L, -2);
-            for (const option *o = options; o->name; o++)
-                if ((o->calls & call) && key[0] == o->name[0] && strcmp(key, o->name) == 0) found = o;
-        }
+        if (lua_type(L, -2) == LUA_TSTRING) found = find_option(lua_tostring(L, -2), call);
         if (!found) refuse_unknown(L, recorder, call, who, -2);
         else read_option(L, recorder, found, who, parsed, slots, index);
         lua_settop(L, slots + HANDOUT_SLOTS + 1); /* key and value: readers may leave things behind */

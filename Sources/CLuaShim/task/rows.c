@@ -4,29 +4,6 @@
 
 enum { MOST_STEPS = 1000 };
 
-void handout_locate(const handout_tables *tables, uint32_t row, handout_place *place) {
-    *place = (handout_place){.row = row, .origin = row};
-    if (row < tables->count) return;
-    const handout_dynamic_row *dynamic = &tables->dynamic[row - tables->count];
-    const handout_group *group = &tables->groups[dynamic->group & ~HANDOUT_OF_GRAPH];
-    place->element = dynamic->first;
-    if (dynamic->group & HANDOUT_OF_GRAPH) {
-        place->origin = dynamic->first;
-        place->shift = row - place->origin;
-        place->graph = group;
-        place->element = dynamic->count;
-        return;
-    }
-    place->group = group;
-    place->origin = group->declared;
-    place->shift = group->task - group->declared;
-}
-
-const uint32_t *handout_words(const handout_tables *tables, uint32_t origin, const uint32_t **end) {
-    *end = tables->references + tables->reference_offsets[origin + 1];
-    return tables->references + tables->reference_offsets[origin];
-}
-
 const uint32_t *handout_skip_argument(const uint32_t *words) {
     uint32_t n = handout_payload(*words);
     switch (handout_operation(*words++)) {

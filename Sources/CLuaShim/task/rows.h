@@ -14,8 +14,30 @@ typedef struct handout_place {
     const handout_group *graph; /* a row of a graph that this map instantiates; else NULL */
 } handout_place;
 
-void handout_locate(const handout_tables *tables, uint32_t row, handout_place *place);
-const uint32_t *handout_words(const handout_tables *tables, uint32_t origin, const uint32_t **end);
+/* Here, as it is done for every task. */
+static inline void handout_locate(const handout_tables *tables, uint32_t row, handout_place *place) {
+    *place = (handout_place){.row = row, .origin = row};
+    if (row < tables->count) return;
+    const handout_dynamic_row *dynamic = &tables->dynamic[row - tables->count];
+    const handout_group *group = &tables->groups[dynamic->group & ~HANDOUT_OF_GRAPH];
+    place->element = dynamic->first;
+    if (dynamic->group & HANDOUT_OF_GRAPH) {
+        place->origin = dynamic->first;
+        place->shift = row - place->origin;
+        place->graph = group;
+        place->element = dynamic->count;
+        return;
+    }
+    place->group = group;
+    place->origin = group->declared;
+    place->shift = group->task - group->declared;
+}
+
+static inline const uint32_t *handout_words(const handout_tables *tables, uint32_t origin, const uint32_t **end) {
+    *end = tables->references + tables->reference_offsets[origin + 1];
+    return tables->references + tables->reference_offsets[origin];
+}
+
 /* The first word of that operation among the row's, or NULL. */
 const uint32_t *handout_find_word(const handout_tables *tables, uint32_t origin, uint32_t operation);
 /* The word after an argument. */
