@@ -75,7 +75,11 @@ private struct RunStarter: Sendable {
         var limits = PlanLimits()
         limits.time = options.limits.planningTime.nanoseconds
         limits.memory = UInt64(max(0, options.limits.planningMemory))
-        limits.cpu = UInt64(threads) * 10_000
+        limits.capacity = Capacity(
+            workers: [
+                WorkerCapacity(
+                    name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": ProcessFacts.memory])
+            ])
         var planner = Planner(limits: limits, seed: options.seed, print: options.print)
         if options.allow.contains(.readDirectory) || options.allow.contains(.everything) {
             planner.directory = directory

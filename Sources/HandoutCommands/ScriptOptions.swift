@@ -129,7 +129,7 @@ struct ScriptOptions: ParsableArguments {
         var limits = PlanLimits()
         limits.time = planTime.nanoseconds
         limits.memory = planMemory.bytes
-        limits.cpu = UInt64(cores) * 10_000
+        limits.capacity = capacity(cores: cores)
         var planner = Planner(limits: limits, seed: seed) { text in
             for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
                 Terminal.standard.line("plan: " + TextEscape.shown(String(line)))
@@ -139,6 +139,12 @@ struct ScriptOptions: ParsableArguments {
         do { return (try planner.plan(program, parameters: parameters, inputs: inputs), parameters) } catch {
             throw refused(error, json: json)
         }
+    }
+
+    /// What this machine has for the tasks: its memory, and as many cores as there are slots.
+    func capacity(cores: Int) -> Capacity {
+        let totals = ["cpu": UInt64(cores) * 10_000, "memory": ProcessFacts.memory]
+        return Capacity(workers: [WorkerCapacity(name: "local", totals: totals)], coresFlag: "-j")
     }
 
     /// Says what was refused.

@@ -103,11 +103,18 @@ package final class GraphColumns: Sendable {
     package let declaredOutputs: [(name: String, task: TaskID)]
     /// Number 0 is the graph itself.
     package let templates: [GraphTemplate]
+    /// What the tasks ask for, and the pools of the run.
+    package let requests: RequestTable
+    /// Nanoseconds from the start, a target for strategies; 0: none.
+    package let deadline: UInt64
+    /// The run's part of a shared cluster, beside those of others.
+    package let weight: Double
 
     package init(
         name: String, kinds: Column<UInt8>, optionIndices: Column<UInt32>, referenceOffsets: Column<UInt32>,
         references: Column<UInt32>, nameOffsets: Column<UInt32>, nameBytes: Column<UInt8>, lines: Column<UInt32>,
-        options: [TaskOptions], declaredOutputs: [(name: String, task: TaskID)], templates: [GraphTemplate] = []
+        options: [TaskOptions], declaredOutputs: [(name: String, task: TaskID)], templates: [GraphTemplate] = [],
+        requests: RequestTable? = nil, deadline: UInt64 = 0, weight: Double = 1
     ) {
         precondition(referenceOffsets.count == kinds.count + 1 && nameOffsets.count == kinds.count + 1)
         self.name = name
@@ -121,6 +128,9 @@ package final class GraphColumns: Sendable {
         self.lines = lines
         self.options = options
         self.declaredOutputs = declaredOutputs
+        self.requests = requests ?? RequestTable(options: options)
+        self.deadline = deadline
+        self.weight = weight
         self.templates = templates.isEmpty ? [GraphTemplate(rows: 0..<kinds.count)] : templates
     }
 

@@ -1,5 +1,5 @@
 package import CLuaShim
-import HandoutCore
+package import HandoutCore
 
 /// What came of a task's call of a function of the embedding program.
 package enum HostReply: Sendable {
@@ -28,6 +28,7 @@ package final class PlanHost: @unchecked Sendable {
     private let onProgress: @Sendable (_ task: UInt32, _ fraction: Double, _ text: String) -> Void
     private let nameOfTask: @Sendable (_ task: UInt32) -> [UInt8]
     private let onCall: HostCall?
+    private let capacity: Capacity
     private let table = UnsafeMutablePointer<handout_host>.allocate(capacity: 1)
 
     /// What C code is given; valid while the host lives.
@@ -37,13 +38,15 @@ package final class PlanHost: @unchecked Sendable {
         sources: ProgramSources,
         log: @escaping @Sendable (_ task: UInt32, _ level: Int, _ text: UnsafeBufferPointer<UInt8>) -> Void,
         progress: @escaping @Sendable (_ task: UInt32, _ fraction: Double, _ text: String) -> Void = { _, _, _ in },
-        nameOfTask: @escaping @Sendable (_ task: UInt32) -> [UInt8] = { _ in [] }, call: HostCall? = nil
+        nameOfTask: @escaping @Sendable (_ task: UInt32) -> [UInt8] = { _ in [] }, call: HostCall? = nil,
+        capacity: Capacity = Capacity()
     ) {
         self.sources = sources
         onLog = log
         onProgress = progress
         self.nameOfTask = nameOfTask
         onCall = call
+        self.capacity = capacity
         table.initialize(
             to: handout_host(
                 context: Unmanaged.passUnretained(self).toOpaque(),
@@ -76,6 +79,12 @@ package final class PlanHost: @unchecked Sendable {
                         return host.call(
                             task, String(decoding: bytes(name, length), as: UTF8.self),
                             UnsafeBufferPointer(start: arguments, count: size), result, error, errorSize)
+                    },
+                check: capacity.workers.isEmpty
+                    ? nil
+                    : { context, request, error, errorSize in
+                        guard let host = PlanHost.from(context), let request else { return 0 }
+                        return host.check(request.pointee, error, errorSize)
                     }))
     }
 
@@ -83,6 +92,18 @@ package final class PlanHost: @unchecked Sendable {
 
     private static func from(_ context: UnsafeMutableRawPointer?) -> PlanHost? {
         context.map { Unmanaged<PlanHost>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    private func check(
+        _ request: handout_request, _ errorText: UnsafeMutablePointer<CChar>?, _ errorSize: Int
+    ) -> Int32 {
+        let limits = RequestReading.amounts(RequestReading.value(request.limits, request.limits_length))
+        let graph = request.graph.map { String(cString: $0) } ?? ""
+        guard let problem = capacity.problem(of: RequestReading.request(request), limits: limits, graph: graph) else {
+            return 0
+        }
+        write(problem, to: errorText, size: errorSize)
+        return -1
     }
 
     private func call(

@@ -1,5 +1,5 @@
 import CLuaShim
-import HandoutCore
+package import HandoutCore
 package import LuaRuntime
 import Synchronization
 
@@ -26,8 +26,8 @@ package struct PlanLimits: Sendable {
     package var time: UInt64 = 10_000_000_000
     /// Bytes.
     package var memory: UInt64 = 1 << 30
-    /// Cores of the local worker in 1/10 000; tasks that ask for more are refused.
-    package var cpu: UInt64 = 0
+    /// What there is to run tasks on: those that could never run are refused.
+    package var capacity = Capacity()
 
     package init() {}
 }
@@ -60,7 +60,7 @@ package struct Planner: Sendable {
         }
         let given = ParameterStorage(parameters)
         let givenInputs = ParameterStorage(inputs)
-        let host = PlanHost(sources: program, log: printer())
+        let host = PlanHost(sources: program, log: printer(), capacity: limits.capacity)
         let result = PlanResult()
         let thread: NativeThread
         do {
@@ -79,7 +79,6 @@ package struct Planner: Sendable {
                 config.memory = limits.memory
                 config.slot = slot.pointer
                 config.time = limits.time
-                config.local_cpu = UInt32(clamping: limits.cpu)
                 result.plan = directory.withCStringOrNil { path in
                     config.run_directory = path
                     return handout_plan_run(&config)
@@ -166,6 +165,7 @@ package struct Planner: Sendable {
             return (name: String(decoding: name, as: UTF8.self), task: TaskID(rawValue: output.task))
         }
         let referenceOffsets = Column(adopting: plan.reference_offsets, count: count + 1)
+        let functions = FunctionColumns(&plan)
         let graph = GraphColumns(
             name: plan.name.map { String(cString: $0) } ?? "graph",
             kinds: Column(adopting: plan.kinds, count: count),
@@ -176,7 +176,8 @@ package struct Planner: Sendable {
             nameBytes: Column(adopting: plan.name_bytes, count: nameBytes),
             lines: Column(adopting: plan.lines, count: count),
             options: (0..<Int(plan.option_set_count)).map { TaskOptions(plan.option_sets[$0]) },
-            declaredOutputs: outputs, templates: templates(of: plan))
+            declaredOutputs: outputs, templates: templates(of: plan), requests: functions.requests(plan),
+            deadline: plan.deadline, weight: plan.weight)
         plan.reference_offsets = nil
         plan.kinds = nil
         plan.options = nil
@@ -186,7 +187,7 @@ package struct Planner: Sendable {
         plan.lines = nil
         program.seal()
         return Plan(
-            graph: graph, program: program, functions: FunctionColumns(&plan),
+            graph: graph, program: program, functions: functions,
             parameters: parameters(of: plan), recordings: recordings(of: plan), hasUserGlobals: plan.user_globals != 0,
             seed: seed,
             files: (0..<Int(plan.source_count)).map { plan.sources[$0].map { String(cString: $0) } ?? "" },

@@ -31,6 +31,7 @@ extension SchedulerCore {
         if isFalsy { status[row] |= RowFlags.falsy }
         counts.running -= 1
         counts.done += 1
+        if placer != nil { ended(row, slot: slot, nanoseconds: nanoseconds, bytes: bytes, now: now) }
         if attempt > 1 && !failures.isEmpty { failures.removeValue(forKey: task.rawValue) }
         if configuration.recordsEvents {
             output.events.append(
@@ -53,6 +54,7 @@ extension SchedulerCore {
         guard isRunning(row, attempt) else { return false }
         counts.running -= 1
         attempts[row] -= 1
+        releaseClaim(of: row, nanoseconds: nil, now: now)
         if isDraining {
             setState(row, RowState.waiting)
             skip(row, .cancelled, now, &output)

@@ -28,6 +28,7 @@ extension SchedulerCore {
         let row = task.index
         guard isRunning(row, attempt) else { return false }
         counts.running -= 1
+        releaseClaim(of: row, nanoseconds: nil, now: now)
         if isDraining {
             endWhileDraining(row, attempt, failure, now, &output)
             settle(now, &output)
@@ -135,7 +136,7 @@ extension SchedulerCore {
     mutating func drain(_ now: UInt64, _ output: inout SchedulerOutput) {
         isDraining = true
         queue.removeAll()
-        unclaimedQueue.removeAll()
+        placer?.removeAllReady()
         timers.removeAll()
         for slot in 0..<local.count { local[slot].count = 0 }
         localCount = 0

@@ -39,7 +39,7 @@ extension SchedulerCore {
     mutating func makeReady(_ row: Int, key: UInt64, slot: Int) {
         setState(row, RowState.ready)
         counts.ready += 1
-        guard cpuNeverBlocks else { return pushClaiming(row, key: key) }
+        if let placer { return pushPlaced(row, key: key, placer) }
         guard slot >= 0 && slot < local.count else { return queue.push(row, key: key) }
         if local[slot].count == 0 {
             local[slot] = ReadyRange(key: key, first: UInt32(truncatingIfNeeded: row), count: 1)
@@ -62,16 +62,23 @@ extension SchedulerCore {
 
     /// Consecutive rows that became ready together, all with one set of options.
     mutating func pushReady(_ range: ReadyRange) {
-        if cpuNeverBlocks || cpu(of: Int(range.first)) > 0 { queue.push(range) } else { unclaimedQueue.push(range) }
+        guard let placer else { return queue.push(range) }
+        if placer.hasOwnRequests || placer.hasNear || placer.plan != nil {
+            for row in range.first..<range.first + range.count { pushPlaced(Int(row), key: range.key, placer) }
+        } else {
+            placer.push(range, requestClass: requestClass(of: Int(range.first), placer))
+        }
     }
 
-    private mutating func pushClaiming(_ row: Int, key: UInt64) {
-        // One range may hold rows of different requests: a lease looks at each row.
-        if cpu(of: row) > 0 { queue.push(row, key: key) } else { unclaimedQueue.push(row, key: key) }
+    private mutating func pushPlaced(_ row: Int, key: UInt64, _ placer: Placer) {
+        var number = requestClass(of: row, placer)
+        var key = key
+        if let worker = pinnedWorker(row, placer) { number = placer.pinned(number, to: worker) }
+        if let plan = placer.plan, placer.allocator == .planned, row < plan.order.count {
+            key = UInt64(plan.order[row])
+        }
+        placer.push(row, key: key, requestClass: number)
     }
-
-    /// What the row claims. O(log blocks).
-    func cpu(of row: Int) -> UInt64 { cpuRequests[Int(optionIndices[declaredRow(of: row)])] }
 
     // MARK: - Leases
 
@@ -83,10 +90,7 @@ extension SchedulerCore {
         slot: Int, limit: Int, now: UInt64, into lease: inout LeaseBuffer, output: inout SchedulerOutput
     ) -> Int {
         precondition(slot >= 0 && slot < local.count, "no such slot")
-        guard cpuNeverBlocks else {
-            release(claimOf: slot)
-            return takeClaiming(slot, limit, now, &lease, &output)
-        }
+        if let placer { return takePlaced(slot, limit, now, placer, &lease, &output) }
         // Others reported without taking: what they made ready is anyone's.
         if localCount > (local[slot].count > 0 ? 1 : 0) { shareLocal(except: slot) }
         var given = 0
@@ -112,7 +116,7 @@ extension SchedulerCore {
     /// The slot runs nothing: its claim is given back, and what its completions made ready is anyone's.
     package mutating func idle(slot: Int) {
         guard slot >= 0 && slot < local.count else { return }
-        release(claimOf: slot)
+        releaseClaim(ofSlot: slot, now: 0)
         if local[slot].count > 0 {
             queue.push(local[slot])
             local[slot].count = 0
@@ -130,7 +134,7 @@ extension SchedulerCore {
 
     /// Starts the rows of a range that are still ready.
     @inline(__always)
-    private mutating func give(
+    mutating func give(
         _ range: ReadyRange, _ count: Int, _ slot: Int, _ now: UInt64, _ lease: inout LeaseBuffer,
         _ output: inout SchedulerOutput
     ) -> Int {
@@ -143,7 +147,7 @@ extension SchedulerCore {
     }
 
     @inline(__always)
-    private mutating func give(
+    mutating func give(
         _ row: Int, _ slot: Int, _ now: UInt64, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
     ) {
         let attempt = attempts[row] + 1
@@ -163,47 +167,5 @@ extension SchedulerCore {
             output.events.append(
                 RunEvent(time: now, kind: .taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot))))
         }
-    }
-
-    // MARK: - Claims
-
-    private mutating func release(claimOf slot: Int) {
-        claimed -= claims[slot]
-        claims[slot] = 0
-    }
-
-    /// The first rows of a queue that are no longer ready are dropped.
-    private func isStale(_ range: ReadyRange) -> Bool { state(Int(range.first)) != RowState.ready }
-
-    /// `take` where requests may exceed what is left. While the first in order does not fit, nothing behind it that
-    /// claims cpu is given out: the room that comes free is kept for it.
-    private mutating func takeClaiming(
-        _ slot: Int, _ limit: Int, _ now: UInt64, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
-    ) -> Int {
-        var given = 0
-        var leased: UInt64 = 0
-        while given < limit {
-            while let range = queue.top(), isStale(range) { queue.dropFirst(1) }
-            while let range = unclaimedQueue.top(), isStale(range) { unclaimedQueue.dropFirst(1) }
-            let claiming = queue.top(), unclaimed = unclaimedQueue.top()
-            var chosen = unclaimed
-            var request: UInt64 = 0
-            if let claiming, unclaimed.map({ claiming.isBefore($0) }) ?? true {
-                request = cpu(of: Int(claiming.first))
-                let fits = given > 0 && request == leased || request <= configuration.cpu - claimed
-                chosen = fits ? claiming : unclaimed
-                if !fits { request = 0 }
-            }
-            guard let chosen, given == 0 || request == leased else { break }
-            if given == 0 {
-                leased = request
-                claims[slot] = request
-                claimed += request
-            }
-            if request > 0 { queue.dropFirst(1) } else { unclaimedQueue.dropFirst(1) }
-            give(Int(chosen.first), slot, now, &lease, &output)
-            given += 1
-        }
-        return given
     }
 }

@@ -155,7 +155,7 @@ extension SchedulerCore {
             }
         }
         queue.forEach(mark)
-        unclaimedQueue.forEach(mark)
+        for requestClass in placer?.classes ?? [] { requestClass.queue.forEach(mark) }
         var shared = 0
         for slot in 0..<local.count {
             mark(local[slot])
@@ -237,9 +237,15 @@ extension SchedulerCore {
     }
 
     private func claimsProblem() -> String? {
-        var sum: UInt64 = 0
-        for slot in 0..<claims.count { sum += claims[slot] }
-        if sum != claimed { return "\(claimed) of cpu counted as claimed, leases claim \(sum)" }
-        return sum > configuration.cpu ? "\(sum) of cpu claimed of \(configuration.cpu)" : nil
+        guard let placer else { return nil }
+        if let problem = placer.workers.overcommitment() { return problem }
+        guard placer.hasWorkers else { return nil }
+        if placer.claims.count != counts.running {
+            return "\(placer.claims.count) claims, \(counts.running) attempts run"
+        }
+        for (row, _) in placer.claims where state(Int(row)) != RowState.running {
+            return "#\(row) claims and does not run"
+        }
+        return nil
     }
 }

@@ -39,7 +39,6 @@ package struct SchedulerCore: ~Copyable {
 
     // One entry a set of options.
     let priorityKeys: Slab<UInt64>
-    let cpuRequests: Slab<UInt64>
     let retryCounts: Slab<UInt8>
 
     var blocks = Slab<Block>()
@@ -51,16 +50,13 @@ package struct SchedulerCore: ~Copyable {
     var lastBlock = 0
 
     var queue = ReadyQueue()
-    /// Ready tasks that claim no cpu; used only where claims matter, so that they can pass a larger request.
-    var unclaimedQueue = ReadyQueue()
     /// What a slot's own completions made ready.
     let local: Slab<ReadyRange>
     var localCount = 0
 
-    /// No set of tasks, one a slot, can claim more than there is.
-    let cpuNeverBlocks: Bool
-    let claims: Slab<UInt64>
-    var claimed: UInt64 = 0
+    /// Requests, workers and claims; nil where no set of tasks, one a slot, can claim more than there is, and there is only
+    /// one worker: then nothing needs to be chosen.
+    let placer: Placer?
 
     var timers = TimerHeap()
     var failures: [UInt32: FailureRecord] = [:]
@@ -113,20 +109,13 @@ package struct SchedulerCore: ~Copyable {
 
         let options = graph.options.isEmpty ? [TaskOptions()] : graph.options
         priorityKeys = Slab(repeating: 0, count: options.count)
-        cpuRequests = Slab(repeating: 0, count: options.count)
         retryCounts = Slab(repeating: 0, count: options.count)
-        var largest: UInt64 = 0
         for (index, option) in options.enumerated() {
             priorityKeys[index] = UInt64(~(UInt32(bitPattern: option.priority) ^ 0x8000_0000)) << 32
-            // A request above all there is runs alone: the plan refuses it, and a run must end all the same.
-            cpuRequests[index] = min(option.cpu, configuration.cpu)
             retryCounts[index] = option.retries
-            largest = max(largest, option.cpu)
         }
-        let (bound, overflow) = largest.multipliedReportingOverflow(by: UInt64(configuration.slots))
-        cpuNeverBlocks = !overflow && bound <= configuration.cpu
+        placer = SchedulerCore.placer(graph, configuration)
         local = Slab(repeating: ReadyRange(key: 0, first: 0, count: 0), count: configuration.slots)
-        claims = Slab(repeating: 0, count: configuration.slots)
 
         if wantsAll { for row in 0..<graph.ownCount { status[row] = RowState.waiting } }
         for task in configuration.targets {
@@ -150,7 +139,6 @@ package struct SchedulerCore: ~Copyable {
     package var stateBytes: Int {
         let columns = status.bytes + remaining.bytes + attempts.bytes + consumers.bytes + height.bytes
         return columns + successorOffsets.bytes + successors.bytes + blocks.bytes + endings.bytes + queue.bytes
-            + unclaimedQueue.bytes
     }
 
     /// When `advance` has something to do next.

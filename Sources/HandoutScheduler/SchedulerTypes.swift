@@ -4,8 +4,13 @@ package import HandoutCore
 package struct SchedulerConfiguration: Sendable {
     /// Leases that may be out at one time.
     package var slots: Int
-    /// Cores in 1/10 000 that the leases may claim together.
-    package var cpu: UInt64
+    /// The worker that the slots are of.
+    package var local: WorkerOffer
+    /// Tasks are placed on workers that join, one by one, and not lent to slots.
+    package var hasWorkers = false
+    /// Pools of the whole cluster.
+    package var shared: [String: UInt64] = [:]
+    package var allocator = Allocator.loadBalanced
     /// After a final failure, what does not depend on it goes on.
     package var keepGoing: Bool
     /// Decides the spread of pauses.
@@ -22,7 +27,8 @@ package struct SchedulerConfiguration: Sendable {
         outputs: [TaskID] = [], recordsEvents: Bool = false
     ) {
         self.slots = slots
-        self.cpu = cpu ?? UInt64(max(0, slots)) * 10_000
+        let cores = cpu ?? UInt64(max(0, slots)) * 10_000
+        local = WorkerOffer(capacity: WorkerCapacity(name: "local", totals: ["cpu": cores]))
         self.keepGoing = keepGoing
         self.seed = seed
         self.targets = targets

@@ -71,6 +71,25 @@ package struct EncodedValue: Sendable, Hashable {
         }
     }
 
+    /// An integer; nil for any other value.
+    package var integer: Int64? {
+        guard let first = bytes.first else { return nil }
+        let rest = bytes.dropFirst()
+        func unsigned(_ size: Int) -> UInt64? {
+            rest.count == size ? rest.reduce(0) { $0 << 8 | UInt64($1) } : nil
+        }
+        switch first {
+        case 0x00...0x7F: return Int64(first)
+        case 0xE0...0xFF: return Int64(Int8(bitPattern: first))
+        case 0xCC...0xCF: return unsigned(1 << Int(first - 0xCC)).flatMap { Int64(exactly: $0) }
+        case 0xD0: return unsigned(1).map { Int64(Int8(truncatingIfNeeded: $0)) }
+        case 0xD1: return unsigned(2).map { Int64(Int16(truncatingIfNeeded: $0)) }
+        case 0xD2: return unsigned(4).map { Int64(Int32(truncatingIfNeeded: $0)) }
+        case 0xD3: return unsigned(8).map { Int64(bitPattern: $0) }
+        default: return nil
+        }
+    }
+
     /// The bytes of a string; nil for any other value.
     package var text: [UInt8]? {
         bytes.withUnsafeBufferPointer { bytes in

@@ -65,7 +65,7 @@ import Testing
 
     @Test func `cpu that no worker has is refused by what the worker has`() throws {
         var limits = PlanLimits()
-        limits.cpu = 20_000
+        limits.capacity = Capacity(workers: [WorkerCapacity(name: "local", totals: ["cpu": 20_000])], coresFlag: "-j")
         let planner = Planner(limits: limits)
         #expect(try problems(planner, "g:task(\"a\", { cpu = 2 }, function() end)") == [])
         #expect(

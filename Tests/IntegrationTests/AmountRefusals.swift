@@ -63,7 +63,8 @@ let amountRefusals: [Refusal] = [
         "names in a variant that are set outside",
         "g:task(\"a\", { cpu = 1, resources = { m = 1 }, variants = { { cpu = 2, resources = { m = 2, k = 1 } } } }, f)",
         "option t.lua:4: task 'a': option 'variants[1].cpu': it is set outside of variants too",
-        "option t.lua:4: task 'a': option 'variants[1].resources.m': it is set outside of variants too"),
+        "option t.lua:4: task 'a': option 'variants[1].resources.m': it is set outside of variants too",
+        "resources t.lua:4: task 'a': needs 1 k, more than any worker has: worker 'local' has 0"),
 
     // Labels and paths
     Refusal(

@@ -29,6 +29,14 @@ typedef struct handout_state handout_state;
 #define HANDOUT_NONE 0xFFFFFFFFu
 
 /* Callbacks into Swift: plain bytes in, plain bytes out; they return before anything is raised. */
+/* What a task takes of a worker, for `check` of a handout_host: amounts in 1/10 000, memory in bytes, the rest encoded. */
+typedef struct handout_request {
+    uint64_t cpu, memory, gpu;
+    const uint8_t *resources, *variants, *where, *worker, *limits;
+    size_t resources_length, variants_length, where_length, worker_length, limits_length;
+    const char *graph; /* that has the limits */
+} handout_request;
+
 typedef struct handout_host {
     void *context;
     /* A line of a task's log (`level` 0 debug, 1 info, 2 warning, 3 error), or of a planning script's print (task ~0). */
@@ -45,6 +53,9 @@ typedef struct handout_host {
      * `error_size`) says why not. May block: it runs on the task's own thread. */
     int (*call)(void *context, uint32_t task, const char *name, size_t length, const uint8_t *arguments, size_t size,
                 handout_buffer *result, char *error, size_t error_size);
+    /* While planning: whether any worker could ever hold what these options ask for. Returns 0, or writes to `error` why
+     * not, without the name of the task. The encoded tables are NULL where not given. NULL: nothing is checked. */
+    int (*check)(void *context, const struct handout_request *request, char *error, size_t error_size);
 } handout_host;
 
 /* What `call` of a handout_host returns. */
@@ -197,12 +208,17 @@ static inline int handout_pool_is_shared(uint64_t entry) { return (int)(entry >>
 static inline uint64_t handout_pool_position(uint64_t entry) { return entry & 0xFFFFFFFFFFFFFFu; }
 static inline int64_t handout_pool_integer(uint64_t entry) { return (int64_t)(entry << 8) >> 8; }
 
+/* Amounts in 1/10 000, `memory` in bytes. The last five are pool indices, HANDOUT_NONE: not given. */
 typedef struct handout_option_set {
-    uint64_t timeout, backoff_first, backoff_max, cpu, memory, estimate;
+    uint64_t timeout, backoff_first, backoff_max, cpu, memory, gpu, estimate;
     double backoff_factor;
     int32_t priority;
     uint32_t arity;
-    uint32_t grant; /* pool index of the encoded table of what is asked for, HANDOUT_NONE: nothing */
+    uint32_t grant;     /* what is asked for */
+    uint32_t resources; /* { name = amount } */
+    uint32_t variants;  /* list of { cpu, memory, gpu, resources, estimate } */
+    uint32_t where;     /* { label = { value, ... } } */
+    uint32_t worker;    /* a name */
     uint8_t retries;
     uint8_t flags;  /* enum handout_option_flag */
 } handout_option_set;
@@ -292,6 +308,11 @@ typedef struct handout_plan {
     uint32_t template_output_count;
     handout_plan_parameter *parameters;
     uint32_t parameter_count;
+    uint32_t *limits;      /* pool indices of { name = amount in 1/10 000 }, the pools of the run: those of the returned
+                            * graph first, then those of others, for names that it has not */
+    uint32_t limit_count;
+    uint64_t deadline;     /* of the graph, ns from the start; 0: none */
+    double weight;         /* of the graph, for fair share */
     handout_plan_error *errors;
     uint32_t error_count;
     uint64_t errors_left_out;
@@ -317,7 +338,6 @@ typedef struct handout_plan_config {
     uint64_t memory;         /* bytes */
     handout_slot *slot;      /* the deadline holds for the thread that runs this; may be NULL */
     uint64_t time;           /* CPU ns */
-    uint32_t local_cpu;      /* cores of the local worker, in 1/10 000: more is refused */
     const char *run_directory; /* absolute, without links; NULL: handout.read and handout.glob raise */
 } handout_plan_config;
 

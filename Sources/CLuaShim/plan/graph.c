@@ -177,7 +177,7 @@ uint32_t handout_plain_options(lua_State *L, handout_recorder *recorder) {
     memset(&set, 0, sizeof set);
     set.cpu = 10000;
     set.arity = 8;
-    set.grant = HANDOUT_NONE;
+    set.grant = set.resources = set.variants = set.where = set.worker = HANDOUT_NONE;
     set.backoff_factor = 1;
     return handout_option_set_index(L, recorder, &set);
 }
@@ -253,7 +253,6 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     handout_parsed parsed;
     memcpy(&parsed.set, &graph->defaults, sizeof parsed.set);
     handout_parse_options(L, recorder, options, inner ? HANDOUT_CALL_GRAPHS : call, who, &parsed);
-    if (!inner) handout_check_resources(L, recorder, graph_index, &parsed, who);
     int good = lua_type(L, function) == LUA_TFUNCTION && !lua_iscfunction(L, function);
     if (inner && handout_graph_uses(recorder, inner->index, graph_index)) {
         handout_refuse(L, recorder, "include", "%s: a graph cannot include itself", who);
@@ -277,7 +276,9 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     size_t length;
     const char *id = lua_tolstring(L, 2, &length);
     entry = (entry & 0xFFFFFFFF00000000u) | (row + 1); /* hidden rows may have been made since */
-    handout_begin_row(L, recorder, graph_index, id, length, (uint32_t)kind, handout_option_set_index(L, recorder, &parsed.set), line);
+    uint32_t set = handout_option_set_index(L, recorder, &parsed.set);
+    if (!inner) handout_check_request(L, recorder, graph_index, &parsed.set, set, who);
+    handout_begin_row(L, recorder, graph_index, id, length, (uint32_t)kind, set, line);
     uint32_t class = add_words(L, recorder, graph_index, &parsed, over, good ? function : 0, inner ? function : 0, who);
     graph = handout_graph_at(recorder, graph_index);
     if (graph->names.count > UINT32_MAX || graph->references.count > UINT32_MAX || graph->captures.count > UINT32_MAX)

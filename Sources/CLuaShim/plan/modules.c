@@ -21,7 +21,8 @@ static int module_graph(lua_State *L) {
     record.defaults = (handout_option_set){0};
     memset(&record.defaults, 0, sizeof record.defaults);
     record.defaults.cpu = 10000;
-    record.defaults.grant = HANDOUT_NONE;
+    record.defaults.grant = record.defaults.resources = record.defaults.variants = HANDOUT_NONE;
+    record.defaults.where = record.defaults.worker = HANDOUT_NONE;
     record.defaults.arity = 8;
     record.defaults.backoff_factor = 1;
     int options = lua_type(L, 1) == LUA_TTABLE ? 1 : 0;
@@ -46,7 +47,7 @@ static int module_graph(lua_State *L) {
     record.captures.size = record.name_offsets.size = record.reference_offsets.size = record.references.size = 4;
     record.names.size = 1;
     record.outputs.size = sizeof(handout_plan_output);
-    handout_parsed parsed = {0};
+    handout_parsed parsed = {.limits = HANDOUT_NONE, .weight = 1};
     if (options) {
         char who[300];
         snprintf(who, sizeof who, "graph '%s'", record.name);
@@ -54,10 +55,12 @@ static int module_graph(lua_State *L) {
         handout_parse_options(L, recorder, options, HANDOUT_CALL_GRAPH, who, &parsed);
         memcpy(&record.defaults, &parsed.set, sizeof parsed.set);
     }
+    record.limits = parsed.limits;
+    record.deadline = parsed.deadline;
+    record.weight = parsed.weight;
     handout_graph_record *added = handout_vector_add(&recorder->graphs);
     handout_need_memory(L, added);
     memcpy(added, &record, sizeof record);
-    handout_keep_resources(L, added, &parsed);
     handout_graph_object *graph = lua_newuserdatauv(L, sizeof *graph, 0);
     *graph = (handout_graph_object){HANDOUT_GRAPH_MAGIC, (uint32_t)(recorder->graphs.count - 1)};
     luaL_setmetatable(L, "handout.graph");

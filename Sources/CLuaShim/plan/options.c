@@ -146,20 +146,14 @@ static int is_function(lua_State *L, handout_parsed *parsed) {
 
 static void read_cpu(lua_State *L, handout_recorder *recorder, const char *who, handout_parsed *parsed) {
     int64_t amount = handout_read_amount(L, recorder, who, "cpu");
-    if (amount < 0) return;
-    parsed->set.cpu = (uint64_t)amount;
-    if (recorder->local_cpu && (uint64_t)amount > recorder->local_cpu)
-        handout_refuse(L, recorder, "resources", "%s: needs %g cpu, more than any worker has: worker 'local' has %g (-j sets it)",
-                       who, (double)amount / 10000, (double)recorder->local_cpu / 10000);
+    if (amount >= 0) parsed->set.cpu = (uint64_t)amount;
 }
 
-static void read_gpu(lua_State *L, handout_recorder *recorder, const char *who, const handout_parsed *parsed) {
+static void read_gpu(lua_State *L, handout_recorder *recorder, const char *who, handout_parsed *parsed) {
     int64_t amount = handout_read_amount(L, recorder, who, "gpu");
     if (amount > 10000 && amount % 10000)
         handout_refuse(L, recorder, "option", "%s: option 'gpu': above 1 it is a whole number, got %g", who, (double)amount / 10000);
-    else if (amount > 0 && !parsed->has_variants)
-        handout_refuse(L, recorder, "resources", "%s: needs %g gpu, more than any worker has: worker 'local' has 0", who,
-                       (double)amount / 10000);
+    else if (amount >= 0) parsed->set.gpu = (uint64_t)amount;
 }
 
 static void read_memory(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
@@ -167,10 +161,10 @@ static void read_memory(lua_State *L, handout_recorder *recorder, const char *wh
     if (handout_read_memory(L, recorder, who, "memory", &bytes) == 0) set->memory = bytes;
 }
 
-static void read_weight(lua_State *L, handout_recorder *recorder, const char *who) {
+static void read_weight(lua_State *L, handout_recorder *recorder, const char *who, handout_parsed *parsed) {
     lua_Number n = lua_tonumber(L, -1);
-    if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0 && n <= 1e9))
-        handout_refuse_option(L, recorder, who, "weight", "a number above 0, at most 1000000000");
+    if (lua_type(L, -1) == LUA_TNUMBER && n > 0 && n <= 1e9) parsed->weight = n;
+    else handout_refuse_option(L, recorder, who, "weight", "a number above 0, at most 1000000000");
 }
 
 static void read_isolation(lua_State *L, handout_recorder *recorder, const char *who) {
@@ -180,17 +174,9 @@ static void read_isolation(lua_State *L, handout_recorder *recorder, const char 
     else if (strcmp(value, "thread") != 0) handout_refuse_option(L, recorder, who, "isolation", "\"thread\" or \"process\"");
 }
 
-static void read_worker(lua_State *L, handout_recorder *recorder, const char *who) {
-    if (lua_type(L, -1) != LUA_TSTRING) {
-        handout_refuse_option(L, recorder, who, "worker", "the name of a worker");
-        return;
-    }
-    size_t length;
-    const char *name = lua_tolstring(L, -1, &length);
-    char shown[100];
-    handout_escape(name, length, 60, shown, sizeof shown);
-    if (length != 5 || memcmp(name, "local", 5) != 0)
-        handout_refuse(L, recorder, "resources", "%s: option 'worker': no worker '%s' is known or declared; there is 'local'", who, shown);
+static void read_worker(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
+    if (lua_type(L, -1) == LUA_TSTRING) set->worker = handout_intern(L, recorder, who, "worker");
+    else handout_refuse_option(L, recorder, who, "worker", "the name of a worker");
 }
 
 static void read_flag(lua_State *L, handout_recorder *recorder, const char *who, const char *name, handout_option_set *set,
@@ -225,7 +211,8 @@ static void read_r(lua_State *L, handout_recorder *recorder, const char *name, c
         else handout_refuse_option(L, recorder, who, name, "a Lua function");
         return;
     case 's':
-        if (handout_read_resources(L, recorder, who, name, &parsed->functions)) keep(L, &parsed->resources, slots + 8);
+        if (handout_read_resources(L, recorder, who, name, &parsed->functions, &parsed->set.resources))
+            keep(L, &parsed->resources, slots + 8);
         return;
     case 'a':
         if (!is_function(L, parsed)) handout_read_paths(L, recorder, who, name);
@@ -239,9 +226,9 @@ static void read_r(lua_State *L, handout_recorder *recorder, const char *name, c
 /* Those that begin with w: when, where, worker, writes, weight. */
 static void read_w(lua_State *L, handout_recorder *recorder, const char *name, const char *who, handout_parsed *parsed, int slots) {
     if (name[1] == 'h' && name[3] == 'n') keep(L, &parsed->when, slots + 4);
-    else if (name[1] == 'h') handout_read_where(L, recorder, who);
-    else if (name[1] == 'o') read_worker(L, recorder, who);
-    else if (name[1] == 'e') read_weight(L, recorder, who);
+    else if (name[1] == 'h') parsed->set.where = handout_read_where(L, recorder, who);
+    else if (name[1] == 'o') read_worker(L, recorder, who, &parsed->set);
+    else if (name[1] == 'e') read_weight(L, recorder, who, parsed);
     else if (!is_function(L, parsed)) handout_read_paths(L, recorder, who, name);
 }
 
@@ -305,13 +292,13 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         else if (!is_function(L, parsed)) read_gpu(L, recorder, who, parsed);
         return;
     case 'v':
-        handout_read_variants(L, recorder, who, options);
+        parsed->set.variants = handout_read_variants(L, recorder, who, options);
         return;
     case 'l':
-        if (handout_read_resources(L, recorder, who, name, NULL)) keep(L, &parsed->limits, slots + 9);
+        handout_read_resources(L, recorder, who, name, NULL, &parsed->limits);
         return;
     case 'd':
-        read_duration(L, recorder, who, name, -1);
+        parsed->deadline = read_duration(L, recorder, who, name, -1);
         return;
     }
 }
@@ -342,17 +329,17 @@ void handout_sort_errors(handout_recorder *recorder, size_t before) {
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed) {
     parsed->needs = parsed->after = parsed->args = parsed->over = 0;
-    parsed->when = parsed->unless = parsed->near = parsed->recover = parsed->resources = parsed->limits = 0;
+    parsed->when = parsed->unless = parsed->near = parsed->recover = parsed->resources = 0;
     parsed->options = index;
-    parsed->functions = parsed->has_variants = 0;
+    parsed->functions = 0;
+    parsed->limits = HANDOUT_NONE;
+    parsed->deadline = 0;
+    parsed->weight = 1;
     int slots = lua_gettop(L) + 1;
     luaL_checkstack(L, 40, "options");
     lua_settop(L, slots + HANDOUT_SLOTS - 1);
     if (index == 0) return;
     size_t errors = recorder->errors.count;
-    lua_pushliteral(L, "variants");
-    parsed->has_variants = lua_rawget(L, index) != LUA_TNIL;
-    lua_pop(L, 1);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const option *found = NULL;
         if (lua_type(L, -2) == LUA_TSTRING) found = find_option(lua_tostring(L, -2), call);

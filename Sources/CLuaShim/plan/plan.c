@@ -38,10 +38,6 @@ static void graph_record_free(handout_graph_record *graph) {
                                  &graph->references, &graph->outputs, &graph->inputs, &graph->parts,
                                  &graph->included, &graph->given};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) free(vectors[i]->data);
-    for (size_t i = 0; i < graph->limits.count; i++) free(((handout_resource *)graph->limits.data)[i].name);
-    for (size_t i = 0; i < graph->resources.count; i++) free(((handout_resource *)graph->resources.data)[i].name);
-    free(graph->limits.data);
-    free(graph->resources.data);
     free(graph->name);
     free(graph->id_table);
 }
@@ -70,6 +66,9 @@ void handout_recorder_free(handout_recorder *recorder) {
     free(recorder->code.data);
     free(recorder->ats.data);
     free(recorder->words.data);
+    for (size_t i = 0; i < recorder->checked.count; i++) free(((handout_checked *)recorder->checked.data)[i].problem);
+    free(recorder->checked.data);
+    free(recorder->interned.data);
     handout_buffer_free(&recorder->declaration);
     for (size_t i = 0; i < recorder->known_parameters.count; i++) {
         handout_plan_parameter *parameter = (handout_plan_parameter *)recorder->known_parameters.data + i;
@@ -239,10 +238,25 @@ static size_t names_end(const handout_plan *plan, const handout_graph_record *gr
     return end;
 }
 
+/* Limits, deadline and weight. Limits of included graphs hold for the whole run, where the returned one has no such. */
+static void fill_limits(handout_plan *plan, handout_recorder *recorder) {
+    const handout_graph_record *top = handout_graph_at(recorder, recorder->returned_graph);
+    plan->deadline = top->deadline;
+    plan->weight = top->weight;
+    plan->limits = malloc((recorder->graphs.count + 1) * sizeof *plan->limits);
+    if (!plan->limits) return;
+    if (top->limits != HANDOUT_NONE) plan->limits[plan->limit_count++] = top->limits;
+    for (uint32_t i = 0; i < recorder->graphs.count; i++) {
+        uint32_t limits = handout_graph_at(recorder, i)->limits;
+        if (i != recorder->returned_graph && limits != HANDOUT_NONE) plan->limits[plan->limit_count++] = limits;
+    }
+}
+
 static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     handout_graph_record *graph = handout_graph_at(recorder, recorder->returned_graph);
     handout_drop_unfinished(graph);
     size_t names = graph->names.count;
+    fill_limits(plan, recorder);
     handout_fill_graphs(plan, recorder);
     graph = handout_graph_at(recorder, recorder->returned_graph);
     names = plan->template_count > 1 ? names_end(plan, graph) : names;
@@ -306,7 +320,6 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
     handout_recorder_init(recorder, state, config->host);
     recorder->parameters = config->parameters;
     recorder->parameter_count = config->parameter_count;
-    recorder->local_cpu = config->local_cpu;
     recorder->run_directory = config->run_directory;
     recorder->inputs = config->inputs;
     recorder->input_count = config->input_count;
@@ -368,7 +381,7 @@ void handout_plan_free(handout_plan *plan) {
     handout_free_recordings(plan->recordings, plan->recording_count);
     for (uint32_t i = 0; i < plan->source_count; i++) free(plan->sources[i]);
     for (uint32_t i = 0; plan->class_names && i < plan->class_count; i++) free(plan->class_names[i]);
-    void *columns[] = {plan->name, plan->kinds, plan->options, plan->lines, plan->classes, plan->capture_offsets,
+    void *columns[] = {plan->name, plan->limits, plan->kinds, plan->options, plan->lines, plan->classes, plan->capture_offsets,
                        plan->captures, plan->name_offsets, plan->name_bytes, plan->reference_offsets, plan->references,
                        plan->option_sets, plan->class_list, plan->pool, plan->pool_bytes,
                        plan->outputs, plan->templates, plan->template_inputs, plan->template_outputs,

@@ -52,11 +52,11 @@ typedef struct handout_class_record {
     uint32_t *pools;           /* and its pool index */
 } handout_class_record;
 
-/* So much of a resource. */
-typedef struct handout_resource {
-    char *name;
-    int64_t amount; /* in 1/10 000 */
-} handout_resource;
+/* Whether a set of options can be had by a task of a graph. */
+typedef struct handout_checked {
+    uint32_t graph; /* + 1 */
+    char *problem;  /* NULL: it can */
+} handout_checked;
 
 /* One graph being declared. */
 typedef struct handout_graph_record {
@@ -70,8 +70,9 @@ typedef struct handout_graph_record {
     handout_vector parts;      /* handout_plan_output: outputs of included graphs */
     handout_vector included;   /* first row and count of each include, uint32_t */
     handout_vector given;      /* rows that includes were given as inputs, uint32_t */
-    handout_vector limits;     /* handout_resource: pools that the graph has */
-    handout_vector resources;  /* handout_resource: what its tasks ask for that say nothing else */
+    uint32_t limits;           /* pool index of the pools that the graph has, HANDOUT_NONE: none */
+    uint64_t deadline;         /* ns, 0: none */
+    double weight;
     uint32_t allocator;        /* line and source of g:allocator; 0: none */
     uint32_t sealed;           /* line and source of the include or map that uses it; 0: none does */
     uint64_t *id_table;        /* open addressing: hash in the high half, row + 1 in the low */
@@ -88,7 +89,8 @@ typedef struct handout_recorder {
     const handout_host *host;
     handout_parameter *parameters;
     size_t parameter_count;
-    uint32_t local_cpu;
+    handout_vector checked;    /* handout_checked, by option set */
+    handout_vector interned;   /* pool indices of values that options share */
     handout_vector graphs;     /* handout_graph_record */
     handout_vector classes;    /* handout_class_record */
     handout_vector sources;    /* handout_source */
@@ -190,13 +192,15 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
 typedef struct handout_parsed {
     handout_option_set set;
     /* Stack indices of those tables, handles and functions, 0: not given. */
-    int needs, after, args, over, when, unless, near, recover, resources, limits;
+    int needs, after, args, over, when, unless, near, recover, resources;
     int options;      /* stack index of the whole table, 0: none */
     int functions;    /* an amount is a function */
-    int has_variants;
+    uint32_t limits;  /* pool index, HANDOUT_NONE: not given */
+    uint64_t deadline;
+    double weight;
 } handout_parsed;
 enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HANDOUT_CALL_GRAPH = 8, HANDOUT_CALL_WHEN = 16,
-       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 10 };
+       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 9 };
 /* Reads the option table at `index` for a call of that kind; `who` names the object in messages. Pushes HANDOUT_SLOTS
  * slots. */
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
@@ -215,16 +219,19 @@ int64_t handout_read_amount(lua_State *L, handout_recorder *recorder, const char
 /* Bytes, 0 or at least 1 MiB. Returns 0, or -1 when it was refused. */
 int handout_read_memory(lua_State *L, handout_recorder *recorder, const char *who, const char *name, uint64_t *bytes);
 /* A table from names of resources to amounts; `functions`, when not NULL, is set to 1 where an amount is a function, else
- * functions are refused. Returns 0 when a name was refused: the table cannot be used. */
-int handout_read_resources(lua_State *L, handout_recorder *recorder, const char *who, const char *option, int *functions);
-/* A list of variants; `options` is the stack index of the table that holds it. */
-void handout_read_variants(lua_State *L, handout_recorder *recorder, const char *who, int options);
-void handout_read_where(lua_State *L, handout_recorder *recorder, const char *who);
+ * functions are refused. Returns 0 when a name was refused: the table cannot be used. `*index`, when not NULL, becomes the
+ * pool index of what can be used. */
+int handout_read_resources(lua_State *L, handout_recorder *recorder, const char *who, const char *option, int *functions,
+                           uint32_t *index);
+/* A list of variants; `options` is the stack index of the table that holds it. Pool index, HANDOUT_NONE: refused. */
+uint32_t handout_read_variants(lua_State *L, handout_recorder *recorder, const char *who, int options);
+uint32_t handout_read_where(lua_State *L, handout_recorder *recorder, const char *who);
 void handout_read_paths(lua_State *L, handout_recorder *recorder, const char *who, const char *name);
-/* Keeps the limits and default resources that the options of a graph give. */
-void handout_keep_resources(lua_State *L, handout_graph_record *graph, const handout_parsed *parsed);
-/* Refuses resources, of the row's options or of the graph's defaults, that neither the graph's limits nor the worker has. */
-void handout_check_resources(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_parsed *parsed, const char *who);
+/* The pool index of the plain value at the top, which is left there; equal values met lately are kept once. */
+uint32_t handout_intern(lua_State *L, handout_recorder *recorder, const char *who, const char *name);
+/* Refuses what no worker could ever hold. `set` is that of index `set_index`. */
+void handout_check_request(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_option_set *set, uint32_t set_index,
+                           const char *who);
 /* Records what the functions among the amounts of a row capture. */
 void handout_record_amounts(lua_State *L, handout_recorder *recorder, const handout_parsed *parsed, uint32_t graph, uint32_t row);
 

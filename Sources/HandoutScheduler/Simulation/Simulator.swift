@@ -232,9 +232,9 @@ package struct Simulator: ~Copyable {
         if count != buffer.entries.count || count > limit { witness.report("a lease has the wrong length") }
         perform()
         guard let first = buffer.entries.first else { return core.idle(slot: number) }
-        slots[slot].cpu = core.cpu(of: first.task.index)
+        slots[slot].cpu = cpu(of: first.task)
         for entry in buffer.entries {
-            if !core.cpuNeverBlocks && core.cpu(of: entry.task.index) != slots[slot].cpu {
+            if core.claimsMatter && cpu(of: entry.task) != slots[slot].cpu {
                 witness.report("a lease mixes requests for cpu")
             }
             witness.started(entry.task)
@@ -242,6 +242,12 @@ package struct Simulator: ~Copyable {
         planEnd(of: slot)
         checkClaims()
     }
+
+    /// Cores that there are.
+    private var cpu: UInt64 { options.cpu ?? UInt64(options.slots) * 10_000 }
+
+    /// What the task claims of them.
+    private func cpu(of task: TaskID) -> UInt64 { min(cpu, core.options(of: task).cpu) }
 
     private mutating func planEnd(of slot: Int) {
         future.plan(.taskEnds(slot: slot), at: now + 1 + UInt64(random.below(options.longestTask)))
@@ -260,9 +266,9 @@ package struct Simulator: ~Copyable {
     private mutating func checkClaims() {
         let busy = slots.filter(\.isBusy)
         if busy.count > options.slots { witness.report("\(busy.count) leases run on \(options.slots) slots") }
-        guard !core.cpuNeverBlocks else { return }
+        guard core.claimsMatter else { return }
         let sum = busy.reduce(0) { $0 + $1.cpu }
-        if sum > core.configuration.cpu { witness.report("\(sum) of cpu runs, there is \(core.configuration.cpu)") }
+        if sum > cpu { witness.report("\(sum) of cpu runs, there is \(cpu)") }
     }
 
     private mutating func checkEnd() {

@@ -1,0 +1,317 @@
+package import HandoutCore
+
+/// One attempt that was given to a worker.
+package struct Placement: Sendable, Equatable {
+    package var entry: LeaseEntry
+    package var worker: Int
+    package var variant: Int
+}
+
+/// What a strategy is asked: one class, or with `row` one task, and workers on which it fits.
+package struct ScoreQuestion: Sendable {
+    package var requestClass: Int
+    package var row: UInt32?
+    package var workers: [Int]
+}
+
+/// Requests, workers and claims of a run in which they matter.
+final class Placer {
+    /// What runs, by row.
+    struct Claim {
+        var requestClass: Int32
+        var worker: Int32
+        var variant: UInt8
+        /// Run time times share that the worker was thought to be given.
+        var assumed: Double
+        var indices: [ClaimedIndices] = []
+    }
+
+    let requests: RequestTable
+    let workers: WorkerTable
+    private(set) var classes: [ClassQueue] = []
+    private var classOfRequest: [UInt32: Int] = [:]
+    /// Rows with amounts of their own.
+    private var classOfRow: [UInt32: Int] = [:]
+    /// Classes that have ready rows, or had.
+    private(set) var active: [Int] = []
+    var allocator: Allocator
+    var claims: [UInt32: Claim] = [:]
+    var reservation: Reservation?
+    var random: SplitMix64
+    var plan: PlacementPlan?
+    /// Answers that a strategy has yet to give.
+    private(set) var questions: [ScoreQuestion] = []
+    /// By class: workers that are asked about.
+    private var asked: [Int: Set<Int>] = [:]
+    /// The strategy is off, or this round: the built-in one decides.
+    var fallsBack = false
+    /// Tasks are placed one by one, on workers that joined.
+    var hasWorkers = false
+    /// Some row is to run near a result.
+    var hasNear = false
+    /// Where results are, and how large; kept only where placement asks for it.
+    struct Home {
+        var worker: Int32
+        var bytes: UInt64
+    }
+    var homes: [UInt32: Home] = [:]
+    /// Nothing is asked of the strategy before this moment.
+    var waitsUntil: UInt64 = 0
+    private var pinnedClasses: [UInt64: Int] = [:]
+
+    /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
+    /// run must end all the same.
+    private let onlyWorker: WorkerOffer?
+
+    init(
+        requests: RequestTable, pools: [String: UInt64], allocator: Allocator, seed: UInt64, onlyWorker: WorkerOffer?
+    ) {
+        self.requests = requests
+        self.allocator = allocator
+        self.onlyWorker = onlyWorker
+        workers = WorkerTable(names: requests.names, pools: pools)
+        random = SplitMix64(seed: seed)
+        for index in requests.requests.indices { _ = classNumber(ofRequest: UInt32(index)) }
+        if let onlyWorker { _ = workers.join(onlyWorker, now: 0) }
+    }
+
+    private func classNumber(ofRequest index: UInt32) -> Int {
+        if let number = classOfRequest[index] { return number }
+        let number = add(requests.requests[Int(index)])
+        classOfRequest[index] = number
+        return number
+    }
+
+    private func add(_ request: TaskRequest) -> Int {
+        let queue = ClassQueue(number: classes.count, request: bounded(request))
+        classes.append(queue)
+        return queue.number
+    }
+
+    private func bounded(_ request: TaskRequest) -> TaskRequest {
+        guard let onlyWorker else { return request }
+        var bounded = request
+        bounded.worker = nil
+        bounded.labels = []
+        for variant in bounded.variants.indices {
+            for place in bounded.variants[variant].amounts.indices {
+                let amount = bounded.variants[variant].amounts[place]
+                let name = requests.names[Int(amount.resource)]
+                if workers.isPool[Int(amount.resource)] || onlyWorker.indices[name] != nil { continue }
+                let total = onlyWorker.capacity.total(name)
+                bounded.variants[variant].amounts[place].amount = min(amount.amount, total)
+            }
+        }
+        return bounded
+    }
+
+    func classNumber(row: Int, options: Int) -> Int {
+        if !classOfRow.isEmpty, let own = classOfRow[UInt32(row)] { return own }
+        return classNumber(ofRequest: requests.ofOptions[options])
+    }
+
+    var hasOwnRequests: Bool { !classOfRow.isEmpty }
+
+    var followsData: Bool {
+        if case .locality = allocator { return true }
+        return false
+    }
+
+    var isPerTask: Bool { allocator == .scored(perTask: true) && !fallsBack }
+    var keepsHomes: Bool { followsData || hasNear || allocator.isStrategy }
+    var hasQuestions: Bool { !questions.isEmpty }
+    func mayDecide(_ now: UInt64) -> Bool { now >= waitsUntil }
+
+    /// The class of the same requests, on that worker only.
+    func pinned(_ number: Int, to worker: Int) -> Int {
+        let key = UInt64(number) << 32 | UInt64(worker)
+        if let known = pinnedClasses[key] { return known }
+        var request = classes[number].request
+        request.worker = workers.facts[worker].offer.capacity.name
+        let added = add(request)
+        pinnedClasses[key] = added
+        return added
+    }
+
+    /// The row asks for something of its own from now on.
+    func setRequest(_ request: TaskRequest, row: Int) {
+        let number = classes.firstIndex { $0.request == request } ?? add(request)
+        classOfRow[UInt32(row)] = number
+    }
+
+    func push(_ row: Int, key: UInt64, requestClass number: Int) {
+        let queue = classes[number]
+        queue.queue.push(row, key: key)
+        activate(queue)
+    }
+
+    func push(_ range: ReadyRange, requestClass number: Int) {
+        let queue = classes[number]
+        queue.queue.push(range)
+        activate(queue)
+    }
+
+    private func activate(_ queue: ClassQueue) {
+        guard !queue.isActive else { return }
+        queue.isActive = true
+        active.append(queue.number)
+    }
+
+    func forgetInactive() {
+        active.removeAll { number in
+            guard classes[number].queue.top() == nil else { return false }
+            classes[number].isActive = false
+            return true
+        }
+    }
+
+    func removeAllReady() {
+        for queue in classes { queue.queue.removeAll() }
+        forgetInactive()
+        reservation = nil
+    }
+
+    // MARK: - Scores
+
+    /// What the allocator thinks of a class on a worker where it fits: higher is better; nil: not there, or not yet known.
+    func score(_ queue: ClassQueue, _ worker: Int, _ variant: Int) -> Double? {
+        let amounts = queue.request.variants[variant].amounts
+        let facts = workers.facts[worker]
+        let preference = Double(variant) * 1e-9
+        switch fallsBack ? .loadBalanced : allocator {
+        case .firstAvailable: return -Double(worker) - preference
+        case .loadBalanced, .locality:
+            return -facts.assigned - workers.load(with: amounts, on: worker) * 1e-3 - preference
+        case .cost:
+            let price = facts.offer.price * workers.share(amounts, on: worker) / facts.offer.speed
+            return -price - workers.load(with: amounts, on: worker) * 1e-9 - preference
+        case .fastest:
+            return facts.offer.speed - workers.load(with: amounts, on: worker) * 1e-9 - preference
+        case .planned, .rounds: return -Double(worker)
+        case .random: return Double(random.next() >> 11)
+        case .scored:
+            ask(queue.number, worker)
+            return nil
+        }
+    }
+
+    private func ask(_ requestClass: Int, _ worker: Int) {
+        if isPerTask { return askRow(requestClass, worker) }
+        if asked[requestClass, default: []].insert(worker).inserted {
+            if let index = questions.firstIndex(where: { $0.requestClass == requestClass && $0.row == nil }) {
+                questions[index].workers.append(worker)
+            } else {
+                questions.append(ScoreQuestion(requestClass: requestClass, row: nil, workers: [worker]))
+            }
+        }
+    }
+
+    /// At most 64 workers for each task.
+    private func askRow(_ requestClass: Int, _ worker: Int) {
+        let row = classes[requestClass].scoredRow
+        if let index = questions.firstIndex(where: { $0.requestClass == requestClass }) {
+            if questions[index].row != row {
+                questions[index] = ScoreQuestion(requestClass: requestClass, row: row, workers: [])
+            }
+            if questions[index].workers.count < 64 && !questions[index].workers.contains(worker) {
+                questions[index].workers.append(worker)
+            }
+        } else {
+            questions.append(ScoreQuestion(requestClass: requestClass, row: row, workers: [worker]))
+        }
+    }
+
+    func takeQuestions() -> [ScoreQuestion] {
+        defer {
+            questions = []
+            asked = [:]
+        }
+        return questions
+    }
+
+    /// What the strategy said; nil: not on that worker.
+    func answer(_ question: ScoreQuestion, _ scores: [Double?]) {
+        let queue = classes[question.requestClass]
+        guard question.row == nil || question.row == queue.scoredRow else { return }
+        for (worker, score) in zip(question.workers, scores) {
+            if let score { queue.insert(score: score, worker: worker, workers) }
+        }
+    }
+
+    /// Nothing that was answered holds any more.
+    func forgetScores() {
+        for queue in classes { queue.rebuild(workers) { score(queue, $0, $1) } }
+    }
+
+    /// Expected run time on a worker in nanoseconds; 1 s where nothing is known.
+    func time(_ queue: ClassQueue, _ worker: Int, _ variant: Int) -> Double {
+        (queue.expectedTime(variant) ?? 1e9) / workers.facts[worker].offer.speed
+    }
+
+    // MARK: - Claims
+
+    func claim(_ row: Int, _ queue: ClassQueue, _ worker: Int, _ variant: Int) {
+        let amounts = queue.request.variants[variant].amounts
+        let assumed = time(queue, worker, variant) * max(workers.share(amounts, on: worker), 1e-4)
+        let indices = workers.claim(amounts, on: worker)
+        workers.assign(assumed, to: worker)
+        claims[UInt32(row)] = Claim(
+            requestClass: Int32(queue.number), worker: Int32(worker), variant: UInt8(variant), assumed: assumed,
+            indices: indices)
+        if let held = reservation, held.row == UInt32(row) { reservation = nil }
+    }
+
+    /// The row runs no more; `nanoseconds`: how long it did, when it ended well.
+    func release(_ row: Int, nanoseconds: UInt64?, now: UInt64) {
+        guard let claim = claims.removeValue(forKey: UInt32(row)) else { return }
+        let queue = classes[Int(claim.requestClass)]
+        let worker = Int(claim.worker)
+        let amounts = queue.request.variants[Int(claim.variant)].amounts
+        if let nanoseconds {
+            queue.learn(nanoseconds, speed: workers.facts[worker].offer.speed)
+            let share = max(workers.share(amounts, on: worker), 1e-4)
+            workers.assign(Double(nanoseconds) * share - claim.assumed, to: worker)
+        } else {
+            workers.assign(-claim.assumed, to: worker)
+        }
+        workers.release(amounts, claim.indices, on: worker, now: now)
+    }
+
+    // MARK: - Room that is kept
+
+    /// Keeps room for a row that comes first and does not fit: on the worker that lacks the least of it, of what it lacks.
+    /// What is kept once stays kept until the row runs, so that two resources cannot keep it waiting in turn.
+    func reserve(_ row: Int, _ queue: ClassQueue) {
+        if let held = reservation, held.row != UInt32(row) { reservation = nil }
+        guard let worker = reservation?.worker ?? nearest(queue), workers.facts[worker].isUp else {
+            reservation = nil
+            return
+        }
+        guard
+            let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
+        else { return }
+        var held =
+            reservation
+            ?? Reservation(requestClass: queue.number, row: UInt32(row), worker: worker, kept: [:])
+        for amount in variant.amounts where workers.free(worker, Int(amount.resource)) < amount.amount {
+            held.kept[amount.resource] = amount.amount
+        }
+        reservation = held
+    }
+
+    private func nearest(_ queue: ClassQueue) -> Int? {
+        var best: (worker: Int, lack: Double)?
+        for worker in 0..<workers.count
+        where worker < queue.eligible.count && queue.eligible[worker] && workers.facts[worker].isUp {
+            guard let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
+            else { continue }
+            var lack = 0.0
+            for amount in variant.amounts {
+                let free = workers.free(worker, Int(amount.resource))
+                if free < amount.amount { lack += Double(amount.amount - free) / Double(amount.amount) }
+            }
+            if best.map({ lack < $0.lack }) ?? true { best = (worker, lack) }
+        }
+        return best?.worker
+    }
+}

@@ -1,0 +1,311 @@
+package import HandoutCore
+
+extension SchedulerCore {
+    /// What the row asks for. O(log blocks).
+    func requestClass(of row: Int, _ placer: Placer) -> Int {
+        placer.classNumber(row: row, options: Int(optionIndices[declaredRow(of: row)]))
+    }
+
+    /// The first ready rows of a class; those that are no longer ready are dropped.
+    private func head(_ queue: ClassQueue) -> ReadyRange? {
+        while let range = queue.queue.top() {
+            if state(Int(range.first)) == RowState.ready { return range }
+            queue.queue.dropFirst(1)
+        }
+        return nil
+    }
+
+    /// Classes that have something ready, in the order of their first rows. O(classes log classes).
+    private func inOrder(_ placer: Placer) -> [(queue: ClassQueue, head: ReadyRange)] {
+        var heads: [(queue: ClassQueue, head: ReadyRange)] = []
+        var isInactive = false
+        for number in placer.active {
+            let queue = placer.classes[number]
+            if let head = head(queue) { heads.append((queue, head)) } else { isInactive = true }
+        }
+        if isInactive { placer.forgetInactive() }
+        if heads.count > 1 { heads.sort { $0.head.isBefore($1.head) } }
+        return heads
+    }
+
+    // MARK: - Leases of slots: one worker, a lease runs its tasks one after the other
+
+    /// The claim of a slot's lease stands under this number.
+    private static func claimNumber(ofSlot slot: Int) -> Int { Int(UInt32.max) - slot }
+
+    func releaseClaim(ofSlot slot: Int, now: UInt64) {
+        placer?.release(SchedulerCore.claimNumber(ofSlot: slot), nanoseconds: nil, now: now)
+    }
+
+    /// `take` where claims matter: all tasks of the lease are of one class, which is claimed once.
+    mutating func takePlaced(
+        _ slot: Int, _ limit: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer,
+        _ output: inout SchedulerOutput
+    ) -> Int {
+        releaseClaim(ofSlot: slot, now: now)
+        guard counts.ready > 0 else { return 0 }
+        let heads = inOrder(placer)
+        guard let chosen = choose(heads, placer) ?? chooseAnyway(heads, placer, now) else { return 0 }
+        let queue = heads[chosen.place].queue
+        placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, chosen.worker, chosen.variant)
+        // Another class may go first as soon as its first row ranks before the next of these.
+        var other = UInt64.max
+        for place in heads.indices where place > chosen.place { other = min(other, heads[place].head.key) }
+        var given = 0
+        while given < limit, let range = head(queue), given == 0 || range.key <= other {
+            let count = min(limit - given, Int(range.count))
+            queue.queue.dropFirst(count)
+            given += give(range, count, slot, now, &lease, &output)
+        }
+        if let held = placer.reservation, state(Int(held.row)) != RowState.ready { placer.reservation = nil }
+        return given
+    }
+
+    /// The first class in order that fits somewhere. Room is kept for the first that does not.
+    private func choose(
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer
+    ) -> (place: Int, worker: Int, variant: Int)? {
+        var isBlocked = false
+        for place in heads.indices {
+            let (queue, head) = heads[place]
+            if placer.isPerTask { queue.forgetScores(row: head.first) }
+            queue.catchUp(placer.workers) { placer.score(queue, $0, $1) }
+            let isHolder = placer.reservation?.row == head.first
+            if let best = queue.best(placer.workers, beside: isHolder ? nil : placer.reservation) {
+                return (place, best.worker, best.variant)
+            }
+            if !isBlocked && placer.allocator.keepsRoom { placer.reserve(Int(head.first), queue) }
+            isBlocked = true
+        }
+        return nil
+    }
+
+    /// A strategy that lets everything wait while nothing runs does not decide: the built-in one does.
+    private func chooseAnyway(
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer, _ now: UInt64
+    ) -> (place: Int, worker: Int, variant: Int)? {
+        guard placer.claims.isEmpty, placer.allocator.isStrategy, !placer.hasQuestions, placer.mayDecide(now) else {
+            return nil
+        }
+        placer.fallsBack = true
+        placer.forgetScores()
+        let chosen = choose(heads, placer)
+        placer.fallsBack = false
+        placer.forgetScores()
+        return chosen
+    }
+
+    // MARK: - Placements: any number of workers, a claim a task
+
+    /// Gives ready tasks to workers, as far as they fit and the allocator wants, best rank first. O(classes) and
+    /// O(log workers) a placement.
+    package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
+        guard let placer, counts.ready > 0, !isDraining else { return }
+        var lease = LeaseBuffer()
+        var skipped: Set<Int> = []
+        while counts.ready > 0 {
+            let heads = inOrder(placer).filter { !skipped.contains($0.queue.number) }
+            guard let chosen = choose(heads, placer) ?? chooseAnyway(heads, placer, now) else { break }
+            let (queue, head) = heads[chosen.place]
+            // Those before it do not fit until something ends; but for a row that gets room of its own all stays so.
+            for place in 0..<chosen.place { skipped.insert(heads[place].queue.number) }
+            // Another class may go first as soon as its first row ranks before the next of these.
+            var other = UInt64.max
+            for place in heads.indices where place > chosen.place { other = min(other, heads[place].head.key) }
+            placeRun(
+                queue, head.first, (chosen.worker, chosen.variant), until: other, now, placer, &lease, &placements,
+                &output)
+        }
+    }
+
+    /// Places the first rows of a class one after the other, until another class is to go first.
+    private mutating func placeRun(
+        _ queue: ClassQueue, _ first: UInt32, _ chosen: (worker: Int, variant: Int), until other: UInt64, _ now: UInt64,
+        _ placer: Placer, _ lease: inout LeaseBuffer, _ placements: inout [Placement], _ output: inout SchedulerOutput
+    ) {
+        var target = chosen
+        while let range = head(queue), range.key <= other || range.first == first {
+            let row = Int(range.first)
+            queue.queue.dropFirst(1)
+            if placer.followsData { target = nearData(row, queue, target, placer) }
+            placer.claim(row, queue, target.worker, target.variant)
+            lease.clear()
+            give(row, target.worker, now, &lease, &output)
+            if let entry = lease.entries.first {
+                placements.append(Placement(entry: entry, worker: target.worker, variant: target.variant))
+            }
+            guard counts.ready > 0, let next = head(queue) else { return }
+            if placer.isPerTask { queue.forgetScores(row: next.first) }
+            queue.catchUp(placer.workers) { placer.score(queue, $0, $1) }
+            let held = placer.reservation?.row == next.first ? nil : placer.reservation
+            guard let best = queue.best(placer.workers, beside: held) else { return }
+            target = best
+        }
+    }
+
+    /// The worker that has most of the row's inputs, where it fits there; else the one that was chosen.
+    private func nearData(
+        _ row: Int, _ queue: ClassQueue, _ chosen: (worker: Int, variant: Int), _ placer: Placer
+    ) -> (worker: Int, variant: Int) {
+        var held: [Int: UInt64] = [:]
+        forEachInput(row) { input in
+            if let home = placer.homes[UInt32(input)] { held[Int(home.worker), default: 0] += home.bytes }
+        }
+        var best = (target: chosen, bytes: held[chosen.worker] ?? 0)
+        for (worker, bytes) in held.sorted(by: { $0.key < $1.key }) where bytes > best.bytes {
+            let kept = placer.reservation?.row == UInt32(row) ? nil : placer.reservation
+            if let variant = queue.variant(on: worker, placer.workers, beside: kept) {
+                best = ((worker, variant), bytes)
+            }
+        }
+        return best.target
+    }
+
+    /// Rows whose values the row is given.
+    func forEachInput(_ row: Int, _ body: (Int) -> Void) {
+        let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
+        for word in referenceWords(origin) {
+            if Word.endsInputs(word) { return }
+            guard Word.isInput(word) else { continue }
+            let input = Word.payload(word) + shift
+            guard let index = blockOfOwner[UInt32(truncatingIfNeeded: input)], blocks[Int(index)].isMap else {
+                body(input)
+                continue
+            }
+            let source = blocks[Int(index)]
+            if Word.operation(word) == Word.over, row >= declared {
+                let block = blocks[searchBlock(of: row)]
+                if block.isMap && row < block.framesFirst {
+                    body(Int(source.first) + row - Int(block.first))
+                    continue
+                }
+            }
+            for instance in 0..<Int(source.count) { body(Int(source.first) + instance) }
+        }
+    }
+
+    /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any.
+    func pinnedWorker(_ row: Int, _ placer: Placer) -> Int? {
+        let origin = declaredRow(of: row)
+        if let plan = placer.plan, placer.allocator == .planned, origin < plan.workers.count, plan.workers[origin] >= 0
+        {
+            return Int(plan.workers[origin])
+        }
+        guard placer.hasNear, let near = nearRow(row), let home = placer.homes[UInt32(near)] else { return nil }
+        return placer.workers.facts[Int(home.worker)].isUp ? Int(home.worker) : nil
+    }
+
+    private func nearRow(_ row: Int) -> Int? {
+        let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
+        var isNear = false
+        for word in referenceWords(origin) {
+            if Word.operation(word) == Word.near {
+                isNear = true
+            } else if isNear {
+                return Word.operation(word) == 0 ? Word.payload(word) + shift : nil
+            }
+        }
+        return nil
+    }
+
+    /// The attempt no longer holds what it claimed.
+    @inline(__always)
+    func releaseClaim(of row: Int, nanoseconds: UInt64?, now: UInt64) {
+        guard let placer, placer.hasWorkers else { return }
+        placer.release(row, nanoseconds: nanoseconds, now: now)
+    }
+
+    /// An attempt ended well: its claim is given back, and where its result is may be asked for.
+    func ended(_ row: Int, slot: Int, nanoseconds: UInt64, bytes: UInt64, now: UInt64) {
+        guard let placer, placer.hasWorkers else { return }
+        if placer.keepsHomes, let claim = placer.claims[UInt32(row)] {
+            placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
+        }
+        placer.release(row, nanoseconds: nanoseconds, now: now)
+    }
+
+    /// Requests have to be looked at: what is ready may claim more than there is.
+    package var claimsMatter: Bool { placer != nil }
+
+    /// The options of any row. O(log blocks).
+    package func options(of task: TaskID) -> TaskOptions { graph.options(of: TaskID(declaredRow(of: task.index))) }
+
+    // MARK: - Setting up
+
+    /// Nil: nothing has to be chosen, and no set of tasks can claim too much.
+    static func placer(_ graph: GraphColumns, _ configuration: SchedulerConfiguration) -> Placer? {
+        let requests = graph.requests
+        var pools = configuration.shared
+        for limit in requests.limits { pools[requests.names[Int(limit.resource)]] = limit.amount }
+        let isSimple = !configuration.hasWorkers && configuration.allocator.isIndifferent
+        if isSimple && neverBlocks(requests, pools, configuration) { return nil }
+        let placer = Placer(
+            requests: requests, pools: pools, allocator: configuration.allocator, seed: configuration.seed,
+            onlyWorker: configuration.hasWorkers ? nil : configuration.local)
+        placer.hasNear = configuration.hasWorkers && hasNear(graph)
+        return placer
+    }
+
+    private static func hasNear(_ graph: GraphColumns) -> Bool {
+        graph.references.buffer.contains { Word.operation($0) == Word.near }
+    }
+
+    /// As many of any requests as there are slots fit together.
+    private static func neverBlocks(
+        _ requests: RequestTable, _ pools: [String: UInt64], _ configuration: SchedulerConfiguration
+    ) -> Bool {
+        requests.requests.allSatisfy { request in
+            guard request.variants.count == 1, request.labels.isEmpty else { return false }
+            return request.variants[0].amounts.allSatisfy { amount in
+                let name = requests.names[Int(amount.resource)]
+                let total = pools[name] ?? configuration.local.capacity.total(name)
+                let (bound, overflow) = amount.amount.multipliedReportingOverflow(by: UInt64(configuration.slots))
+                return !overflow && bound <= total && configuration.local.indices[name] == nil
+            }
+        }
+    }
+
+    // MARK: - Workers
+
+    /// A worker joins, or comes back. Returns its number.
+    package mutating func join(_ offer: WorkerOffer, now: UInt64) -> Int {
+        guard let placer else { preconditionFailure("workers join runs that have an allocator") }
+        placer.hasWorkers = true
+        return placer.workers.join(offer, now: now)
+    }
+
+    /// What a worker has, costs or is labelled has changed.
+    package mutating func change(_ offer: WorkerOffer, now: UInt64) { _ = join(offer, now: now) }
+
+    /// A worker went away: attempts that it ran must be reported as failed with `lost` by the caller.
+    package mutating func leave(worker: Int, isLost: Bool, now: UInt64) {
+        placer?.workers.leave(worker, isLost: isLost)
+    }
+
+    /// Attempts that a worker runs, by row.
+    package func running(on worker: Int) -> [TaskID] {
+        guard let placer else { return [] }
+        return placer.claims.filter { $0.value.worker == Int32(worker) }.map { TaskID(rawValue: $0.key) }
+            .sorted { $0.rawValue < $1.rawValue }
+    }
+
+    /// A strategy's open questions; each must be answered.
+    package func takeQuestions() -> [ScoreQuestion] { placer?.takeQuestions() ?? [] }
+
+    package func answer(_ question: ScoreQuestion, _ scores: [Double?]) { placer?.answer(question, scores) }
+}
+
+extension Allocator {
+    /// With one worker it has nothing to choose.
+    var isIndifferent: Bool { !isStrategy }
+
+    /// The next in order gets room kept when it does not fit.
+    var keepsRoom: Bool { self != .rounds }
+    /// Slow, unproven code of a user decides, which may let everything wait.
+    var isStrategy: Bool {
+        switch self {
+        case .scored, .rounds: true
+        default: false
+        }
+    }
+}
