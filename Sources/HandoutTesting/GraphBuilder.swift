@@ -29,6 +29,11 @@ package struct GraphBuilder {
     /// Length of each literal list, by its index in the value pool.
     package private(set) var literals: [Int] = []
 
+    /// What tasks with these options ask for; nil: their cpu and memory.
+    package var request: ((TaskOptions) -> NamedRequest)?
+    /// Pools of the run.
+    package var limits: [String: UInt64] = [:]
+
     package init(name: String = "test") { self.name = name }
 
     package var count: Int { kinds.count }
@@ -86,7 +91,15 @@ package struct GraphBuilder {
             referenceOffsets: Column(referenceOffsets), references: Column(references),
             nameOffsets: Column(nameOffsets), nameBytes: Column(nameBytes),
             lines: Column((0..<kinds.count).map { UInt32($0 + 1) }), options: options,
-            declaredOutputs: declaredOutputs)
+            declaredOutputs: declaredOutputs, requests: requests)
+    }
+
+    private var requests: RequestTable? {
+        guard let request else { return nil }
+        var table = RequestTable()
+        for option in options.isEmpty ? [TaskOptions()] : options { table.add(request(option), option.estimate) }
+        for (name, amount) in limits.sorted(by: { $0.key < $1.key }) { table.limit(name, amount) }
+        return table
     }
 
     private mutating func add(

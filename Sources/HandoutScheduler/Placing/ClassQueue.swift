@@ -67,6 +67,11 @@ final class ClassQueue {
         return request.variants.firstIndex { table.fits($0.amounts, on: worker, beside: held) }
     }
 
+    /// Whether it fits on any worker now. O(workers).
+    func fitsSomewhere(_ table: WorkerTable) -> Bool {
+        eligible.indices.contains { variant(on: $0, table, beside: nil) != nil }
+    }
+
     /// Reads which workers have changed; `score`: nil, it is not to run there, or the answer is not there yet.
     func catchUp(_ table: WorkerTable, score: (_ worker: Int, _ variant: Int) -> Double?) {
         if epoch != table.changesEpoch || table.changes.count - cursor > 4 * table.count

@@ -258,7 +258,7 @@ final class Placer {
         claims[UInt32(row)] = Claim(
             requestClass: Int32(queue.number), worker: Int32(worker), variant: UInt8(variant), assumed: assumed,
             indices: indices)
-        if let held = reservation, held.row == UInt32(row) { reservation = nil }
+        if reservation?.requestClass == queue.number { reservation = nil }
     }
 
     /// The row runs no more; `nanoseconds`: how long it did, when it ended well.
@@ -279,20 +279,16 @@ final class Placer {
 
     // MARK: - Room that is kept
 
-    /// Keeps room for a row that comes first and does not fit: on the worker that lacks the least of it, of what it lacks.
-    /// What is kept once stays kept until the row runs, so that two resources cannot keep it waiting in turn.
-    func reserve(_ row: Int, _ queue: ClassQueue) {
-        if let held = reservation, held.row != UInt32(row) { reservation = nil }
-        guard let worker = reservation?.worker ?? nearest(queue), workers.facts[worker].isUp else {
+    /// Keeps room for a class that comes first and does not fit: on the worker that lacks the least of it, of what it lacks.
+    /// What is kept once stays kept until it runs, so that two resources cannot keep it waiting in turn.
+    func reserve(_ queue: ClassQueue) {
+        if let held = reservation, held.requestClass != queue.number || !workers.facts[held.worker].isUp {
             reservation = nil
-            return
         }
-        guard
+        guard let worker = reservation?.worker ?? nearest(queue),
             let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
         else { return }
-        var held =
-            reservation
-            ?? Reservation(requestClass: queue.number, row: UInt32(row), worker: worker, kept: [:])
+        var held = reservation ?? Reservation(requestClass: queue.number, worker: worker, kept: [:])
         for amount in variant.amounts where workers.free(worker, Int(amount.resource)) < amount.amount {
             held.kept[amount.resource] = amount.amount
         }

@@ -57,24 +57,28 @@ extension SchedulerCore {
             queue.queue.dropFirst(count)
             given += give(range, count, slot, now, &lease, &output)
         }
-        if let held = placer.reservation, state(Int(held.row)) != RowState.ready { placer.reservation = nil }
         return given
     }
 
-    /// The first class in order that fits somewhere. Room is kept for the first that does not.
+    /// The first class in order that fits somewhere. Room is kept for the first that does not; what ranks before that one
+    /// need not respect it.
     private func choose(
         _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer
     ) -> (place: Int, worker: Int, variant: Int)? {
         var isBlocked = false
+        let holder = placer.reservation.flatMap { held in
+            heads.firstIndex { $0.queue.number == held.requestClass }
+        }
+        if holder == nil { placer.reservation = nil }
         for place in heads.indices {
             let (queue, head) = heads[place]
             if placer.isPerTask { queue.forgetScores(row: head.first) }
             queue.catchUp(placer.workers) { placer.score(queue, $0, $1) }
-            let isHolder = placer.reservation?.row == head.first
-            if let best = queue.best(placer.workers, beside: isHolder ? nil : placer.reservation) {
+            let respects = isBlocked || holder.map { place > $0 } ?? false
+            if let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
                 return (place, best.worker, best.variant)
             }
-            if !isBlocked && placer.allocator.keepsRoom { placer.reserve(Int(head.first), queue) }
+            if !isBlocked && placer.allocator.keepsRoom { placer.reserve(queue) }
             isBlocked = true
         }
         return nil
@@ -87,6 +91,7 @@ extension SchedulerCore {
         guard placer.claims.isEmpty, placer.allocator.isStrategy, !placer.hasQuestions, placer.mayDecide(now) else {
             return nil
         }
+        guard heads.contains(where: { $0.queue.fitsSomewhere(placer.workers) }) else { return nil }
         placer.fallsBack = true
         placer.forgetScores()
         let chosen = choose(heads, placer)
@@ -137,8 +142,7 @@ extension SchedulerCore {
             guard counts.ready > 0, let next = head(queue) else { return }
             if placer.isPerTask { queue.forgetScores(row: next.first) }
             queue.catchUp(placer.workers) { placer.score(queue, $0, $1) }
-            let held = placer.reservation?.row == next.first ? nil : placer.reservation
-            guard let best = queue.best(placer.workers, beside: held) else { return }
+            guard let best = queue.best(placer.workers, beside: placer.reservation) else { return }
             target = best
         }
     }
@@ -153,8 +157,7 @@ extension SchedulerCore {
         }
         var best = (target: chosen, bytes: held[chosen.worker] ?? 0)
         for (worker, bytes) in held.sorted(by: { $0.key < $1.key }) where bytes > best.bytes {
-            let kept = placer.reservation?.row == UInt32(row) ? nil : placer.reservation
-            if let variant = queue.variant(on: worker, placer.workers, beside: kept) {
+            if let variant = queue.variant(on: worker, placer.workers, beside: placer.reservation) {
                 best = ((worker, variant), bytes)
             }
         }
@@ -288,6 +291,16 @@ extension SchedulerCore {
         return placer.claims.filter { $0.value.worker == Int32(worker) }.map { TaskID(rawValue: $0.key) }
             .sorted { $0.rawValue < $1.rawValue }
     }
+
+    /// Ready rows go to the workers, and in the order, that the plan says; where it says nothing, anywhere. Before `start`.
+    package mutating func follow(_ plan: PlacementPlan) {
+        guard let placer else { preconditionFailure("plans are for runs that have workers") }
+        placer.plan = plan
+        placer.allocator = .planned
+    }
+
+    /// A strategy has to be asked before more is placed.
+    package var hasQuestions: Bool { placer?.hasQuestions ?? false }
 
     /// A strategy's open questions; each must be answered.
     package func takeQuestions() -> [ScoreQuestion] { placer?.takeQuestions() ?? [] }

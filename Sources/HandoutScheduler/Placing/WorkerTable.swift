@@ -279,10 +279,9 @@ package struct ClaimedIndices: Sendable, Equatable {
 /// Room that is kept for the first in order, which does not fit yet (EASY backfilling, Lifka 1995: what comes behind it
 /// may run where it does not put it off).
 struct Reservation {
-    /// Its class, and the row for which it is.
+    /// The class for whose first row it is.
     var requestClass: Int
-    var row: UInt32
     var worker: Int
-    /// What nobody else may claim there, by resource: only of what the waiting row is short of, or once was.
+    /// What nobody else may claim there, by resource: only of what the waiting class is short of, or once was.
     var kept: [UInt32: UInt64]
 }

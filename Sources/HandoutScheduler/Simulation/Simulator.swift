@@ -18,7 +18,7 @@ package struct Simulator: ~Copyable {
     let options: SimulationOptions
     var core: SchedulerCore
     var random: SplitMix64
-    var future = VirtualEvents()
+    var future = EventHeap<VirtualEvent>()
     var slots: [Slot]
     var output = SchedulerOutput()
     var buffer = LeaseBuffer()

@@ -1,0 +1,110 @@
+package import HandoutCore
+
+/// What a simulated cluster knows of tasks and links that the scheduler does not.
+package protocol SimulatedWorld {
+    /// Nanoseconds that the row takes on that worker; `speed` is the worker's.
+    func duration(_ row: Int, origin: Int, worker: Int, variant: Int, speed: Double) -> UInt64
+    /// Nanoseconds and bytes that it takes to bring the value of `input` to `row` on another worker.
+    func transfer(of input: Int, to row: Int, from: Int, to worker: Int) -> (nanoseconds: UInt64, bytes: UInt64)
+    /// Bytes of the row's value.
+    func bytes(_ row: Int, origin: Int) -> UInt64
+    /// Elements that a map or reduce runs over.
+    func elements(_ row: Int) -> Int
+}
+
+/// A worker of a simulated cluster.
+package struct SimulatedWorker: Sendable {
+    package var offer: WorkerOffer
+    package var joinsAt: UInt64
+    /// From when on which price per hour holds; empty: that of the offer.
+    package var prices: [(from: UInt64, price: Double)]
+
+    package init(offer: WorkerOffer, joinsAt: UInt64 = 0, prices: [(from: UInt64, price: Double)] = []) {
+        self.offer = offer
+        self.joinsAt = joinsAt
+        self.prices = prices
+    }
+}
+
+/// What goes wrong in a simulated cluster. Everything is drawn from the seed.
+package struct ClusterFaults: Sendable {
+    /// Probability that an attempt fails, of whatever kind.
+    package var failureRate = 0.0
+    /// Probability, for each attempt, that its worker dies before it ends.
+    package var deathRate = 0.0
+    /// Probability that a dead worker comes back.
+    package var returnRate = 1.0
+    /// Probability that a worker is slow, and by how much.
+    package var slowRate = 0.0
+    package var slowFactor = 4.0
+    /// Probability that a report comes late, and so maybe after those that were sent after it.
+    package var lateRate = 0.0
+    /// Probability that a report comes a second time.
+    package var duplicateRate = 0.0
+    /// Probability that a lost report is sent again only after a while.
+    package var dropRate = 0.0
+    /// Clocks of workers run faster or slower by up to this part: what they say that a task took is wrong by it.
+    package var clockSkew = 0.0
+    /// Nanoseconds of which delays are drawn.
+    package var delay: UInt64 = 1_000_000
+
+    package init() {}
+}
+
+/// Mistakes planted in the driver, to test that the checks find them.
+package enum ClusterFault: Sendable, CaseIterable {
+    /// An attempt is given to a second worker, where nothing was claimed.
+    case overcommit
+    /// A completion never arrives.
+    case loseCompletion
+    /// A completion of an attempt that its worker's death has ended counts as one of the next.
+    case acceptStale
+}
+
+package struct ClusterOptions: Sendable {
+    package var seed: UInt64
+    package var workers: [SimulatedWorker]
+    package var shared: [String: UInt64] = [:]
+    package var allocator = Allocator.loadBalanced
+    package var plan: PlacementPlan?
+    package var keepGoing = false
+    package var targets: [TaskID] = []
+    package var outputs: [TaskID] = []
+    package var faults = ClusterFaults()
+    package var planted: ClusterFault?
+    /// Rules are checked after every event, from outside. Off for runs of many tasks.
+    package var checksRules = false
+    package var recordsEvents = false
+
+    package init(seed: UInt64, workers: [SimulatedWorker]) {
+        self.seed = seed
+        self.workers = workers
+    }
+}
+
+/// One attempt that ended well, in virtual nanoseconds.
+package struct ScheduledAttempt: Sendable, BitwiseCopyable {
+    package var task: UInt32
+    package var worker: Int32
+    package var start: UInt64
+    package var finish: UInt64
+}
+
+package struct ClusterResult: Sendable {
+    package var counts = Counts()
+    /// Virtual nanoseconds to the end of the last attempt.
+    package var makespan: UInt64 = 0
+    /// Price of what was held while it was held.
+    package var cost = 0.0
+    /// Part of all workers' cores that was in use, 0 to 1.
+    package var utilisation = 0.0
+    package var bytesMoved: UInt64 = 0
+    /// By start.
+    package var schedule: [ScheduledAttempt] = []
+    /// Nanoseconds that each worker was busy, weighted by the share of it that was held.
+    package var busy: [Double] = []
+    package var log: [UInt8] = []
+    package var violation: String?
+    /// Rows that were never run, because nothing that is left could hold them.
+    package var waiting = 0
+}

@@ -1,0 +1,49 @@
+import HandoutCore
+import HandoutScheduler
+import HandoutTesting
+import Testing
+
+@Suite struct ClusterSimulatorTests {
+    private func simulate(_ seed: UInt64, planted: ClusterFault? = nil, events: Bool = false) -> ClusterResult {
+        let builder = GraphBuilder.randomCluster(seed: seed, rows: 20)
+        let graph = builder.build()
+        var options = ClusterOptions.random(seed: seed)
+        options.planted = planted
+        options.recordsEvents = events
+        var random = SplitMix64(seed: seed ^ 5)
+        if random.chance(0.3) { options.targets = [TaskID(random.below(graph.count))] }
+        options.outputs = (0..<random.below(3)).map { _ in TaskID(random.below(graph.count)) }
+        let world = RandomWorld(seed: seed, graph: graph, literals: builder.literals)
+        return ClusterSimulator(graph: graph, options: options, world: world).run { core, _ in
+            // A strategy of whims: any score, and now and then none at all.
+            for question in core.takeQuestions() {
+                core.answer(question, question.workers.map { _ in random.chance(0.2) ? nil : random.unit() })
+            }
+        }
+    }
+
+    /// Runs of seeds; HANDOUT_SEEDS says how many, HANDOUT_SEED which one.
+    @Test func `no rule is broken in random clusters with faults`() {
+        var done = 0
+        for seed in Seeds.all(default: 1000) {
+            let result = simulate(seed)
+            #expect(
+                result.violation == nil,
+                "seed \(seed): \(result.violation ?? "") (HANDOUT_SEED=\(seed) swift test --filter ClusterSimulatorTests)"
+            )
+            #expect(result.waiting == 0, "seed \(seed): \(result.counts)")
+            done += result.counts.done
+        }
+        if Seeds.areDefault { #expect(done > 10_000) }
+    }
+
+    @Test func `the same seed gives the same log, byte for byte`() {
+        for seed in UInt64(0)..<40 { #expect(simulate(seed, events: true).log == simulate(seed, events: true).log) }
+    }
+
+    @Test(arguments: ClusterFault.allCases)
+    func `a planted mistake is found`(fault: ClusterFault) {
+        let found = (UInt64(0)..<60).filter { simulate($0, planted: fault).violation != nil }
+        #expect(found.count > 3, "\(fault): found by \(found.count) of 60 seeds")
+    }
+}
