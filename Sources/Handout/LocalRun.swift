@@ -9,6 +9,9 @@ package import LuaRuntime
 package struct LocalRunOptions: Sendable {
     /// Threads; at least 1.
     package var slots = 1
+    /// What this machine has for the tasks; nil: a core a slot.
+    package var worker: WorkerOffer?
+    package var allocator = Allocator.loadBalanced
     /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
     package var targets: [String] = []
     package var keepGoing = false
@@ -116,13 +119,14 @@ package final class LocalRun: Sendable {
                 slots: options.slots, tables: tables, program: program, host: host, worker: "local")
         else { throw LocalRun.noMemory }
         self.pool = pool
+        var configuration = SchedulerConfiguration(
+            slots: options.slots, keepGoing: options.keepGoing, seed: plan.seed,
+            targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
+            recordsEvents: options.recordsEvents)
+        if let worker = options.worker { configuration.local = worker }
+        configuration.allocator = options.allocator
         coordinator = RunCoordinator(
-            graph: plan.graph,
-            configuration: SchedulerConfiguration(
-                slots: options.slots, keepGoing: options.keepGoing, seed: plan.seed,
-                targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
-                recordsEvents: options.recordsEvents),
-            link: pool, worker: "local", clock: clock)
+            graph: plan.graph, configuration: configuration, link: pool, worker: "local", clock: clock)
     }
 
     private static var noMemory: PlanRefusal {

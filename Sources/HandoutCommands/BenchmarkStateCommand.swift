@@ -17,7 +17,7 @@ struct BenchmarkStateCommand: ParsableCommand {
     var runs = 11
 
     func run() throws {
-        let (plan, parameters) = try options.plan(cores: ScriptOptions.cores, json: false)
+        let (plan, parameters) = try options.plan(json: false)
         var runOptions = LocalRunOptions()
         runOptions.rerunsScript = rerun
         let run: LocalRun

@@ -16,7 +16,7 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         _ = try options.directory()
-        let plan = try options.plan(cores: ScriptOptions.cores, json: json).plan
+        let plan = try options.plan(json: json).plan
         let shape = GraphShape(plan.graph)
         let requests = plan.requests
         if json {
@@ -53,7 +53,7 @@ struct GraphCommand: ParsableCommand {
 
     func run() throws {
         _ = try options.directory()
-        let plan = try options.plan(cores: ScriptOptions.cores, json: false).plan
+        let plan = try options.plan(json: false).plan
         var fingerprints = format == .json ? PlanFingerprints(plan) : nil
         let bytes = GraphDrawing.bytes(
             of: plan.graph, format: format, files: plan.files,

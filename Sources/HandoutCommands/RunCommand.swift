@@ -23,11 +23,6 @@ struct RunCommand: ParsableCommand {
     @Argument(help: "Output names, else ids of tasks: only they and what they need run. Default: all outputs.")
     var targets: [String] = []
 
-    @Option(
-        name: .customShort("j", allowingJoined: true),
-        help: ArgumentHelp("Threads. Default: the cores.", valueName: "n"))
-    var threads: Int?
-
     @Flag(help: "After a failure go on with what does not depend on it.")
     var keepGoing = false
 
@@ -52,19 +47,13 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Print one JSON object about the run instead of its outputs only.")
     var json = false
 
-    func validate() throws {
-        if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("-j: expected 1 to 1024, got \(threads)")
-        }
-    }
-
     func run() throws {
         handout_watch_interrupts()
-        let slots = threads ?? ScriptOptions.cores
         let directory = try options.directory()
-        let (plan, parameters) = try options.plan(cores: slots, json: json)
+        let (plan, parameters) = try options.plan(json: json)
         var runOptions = LocalRunOptions()
-        runOptions.slots = slots
+        runOptions.slots = options.machine.slots
+        runOptions.worker = try options.machine.worker()
         runOptions.targets = targets
         runOptions.keepGoing = keepGoing
         runOptions.taskMemory = taskMemory.bytes

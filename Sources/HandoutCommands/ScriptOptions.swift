@@ -41,6 +41,8 @@ struct ScriptOptions: ParsableArguments {
         name: .customLong("plan-memory"), help: ArgumentHelp("Memory that planning may use.", valueName: "size"))
     var planMemory: Size = Size(bytes: 1 << 30)
 
+    @OptionGroup var machine: MachineOptions
+
     /// The run directory, absolute and without links.
     func directory() throws(CommandFailure) -> String {
         guard let path = realpath(dir, nil) else {
@@ -114,7 +116,7 @@ struct ScriptOptions: ParsableArguments {
 
     /// Plans the script. A refusal ends the command with status 2, said on standard error or, with `json`, as JSON on
     /// standard output.
-    func plan(cores: Int, json: Bool) throws(CommandFailure) -> (plan: Plan, parameters: [GivenParameter]) {
+    func plan(json: Bool) throws(CommandFailure) -> (plan: Plan, parameters: [GivenParameter]) {
         let parameters = try given()
         let inputs = try givenInputs()
         let program: ProgramSources
@@ -129,7 +131,7 @@ struct ScriptOptions: ParsableArguments {
         var limits = PlanLimits()
         limits.time = planTime.nanoseconds
         limits.memory = planMemory.bytes
-        limits.capacity = capacity(cores: cores)
+        limits.capacity = try machine.capacity()
         var planner = Planner(limits: limits, seed: seed) { text in
             for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
                 Terminal.standard.line("plan: " + TextEscape.shown(String(line)))
@@ -139,12 +141,6 @@ struct ScriptOptions: ParsableArguments {
         do { return (try planner.plan(program, parameters: parameters, inputs: inputs), parameters) } catch {
             throw refused(error, json: json)
         }
-    }
-
-    /// What this machine has for the tasks: its memory, and as many cores as there are slots.
-    func capacity(cores: Int) -> Capacity {
-        let totals = ["cpu": UInt64(cores) * 10_000, "memory": ProcessFacts.memory]
-        return Capacity(workers: [WorkerCapacity(name: "local", totals: totals)], coresFlag: "-j")
     }
 
     /// Says what was refused.
@@ -157,9 +153,6 @@ struct ScriptOptions: ParsableArguments {
         if refusal.leftOut > 0 { lines.append("and \(refusal.leftOut) more") }
         return CommandFailure(.usage, lines.joined(separator: "\n"))
     }
-
-    /// Cores that this process may use.
-    static var cores: Int { Int(handout_cores()) }
 }
 
 /// A duration on the command line, in the form of `lua-api.md`, section 1.

@@ -16,6 +16,29 @@ package struct LeaseEntry: Sendable, BitwiseCopyable, Equatable {
     }
 }
 
+/// What the tasks of a lease hold of their worker, one after the other.
+package struct LeaseClaim: Sendable, Equatable {
+    /// From 0.
+    package var variant: Int
+    /// 1/10 000, of memory bytes.
+    package var amounts: [(name: String, amount: UInt64)]
+    /// Indices held of indexed resources.
+    package var indices: [(resource: String, names: [String])]
+
+    package init(
+        variant: Int, amounts: [(name: String, amount: UInt64)], indices: [(resource: String, names: [String])]
+    ) {
+        self.variant = variant
+        self.amounts = amounts
+        self.indices = indices
+    }
+
+    package static func == (left: LeaseClaim, right: LeaseClaim) -> Bool {
+        left.variant == right.variant && left.amounts.elementsEqual(right.amounts) { $0 == $1 }
+            && left.indices.elementsEqual(right.indices) { $0 == $1 }
+    }
+}
+
 /// One attempt that a worker has ended.
 package struct Completion: Sendable, BitwiseCopyable {
     package var task: TaskID
@@ -81,8 +104,9 @@ package protocol WorkerLink: AnyObject, Sendable {
     /// `failures`.
     func collect(slot: Int, into completions: inout [Completion], failures: inout [FailureReport])
     /// Gives the slot, whose last lease has ended and was collected, a new one. `time`: now, in nanoseconds of the
-    /// monotonic clock; the coordinator has just read it.
-    func lend(slot: Int, _ entries: [LeaseEntry], time: UInt64)
+    /// monotonic clock; the coordinator has just read it. `claim`: nil where tasks hold their cpu and memory and nothing
+    /// else.
+    func lend(slot: Int, _ entries: [LeaseEntry], claim: LeaseClaim?, time: UInt64)
     /// Items of the slot's lease that were not started.
     func unstarted(slot: Int) -> Int
     /// Takes back at most so many unstarted entries, from the end of the lease.

@@ -141,7 +141,7 @@ struct CoordinatorState: ~Copyable {
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
         guard core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 else { return false }
-        link.lend(slot: slot, lease.entries, time: epoch + now)
+        link.lend(slot: slot, lease.entries, claim: core.leaseClaim(ofSlot: slot), time: epoch + now)
         pace[slot].started(now: now)
         wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
         return true

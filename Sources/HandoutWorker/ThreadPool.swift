@@ -5,7 +5,7 @@ package import LuaRuntime
 
 /// A worker whose slots are threads of this process, each with a Lua state of its own.
 package final class ThreadPool: WorkerLink, @unchecked Sendable {
-    // @unchecked: `taken` and `lent` are touched under the coordinator's lock, as `WorkerLink` says; `threads` by the owner.
+    // @unchecked: `taken`, `lent` and `claims` are touched under the coordinator's lock, as `WorkerLink` says; `threads` by the owner.
     package let slots: Int
     private let tables: RunTables
     private let program: ProgramStorage
@@ -17,6 +17,8 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     private let lent: UnsafeMutablePointer<UInt32>
     private let options: [TaskOptions]
     private let optionIndices: Column<UInt32>
+    /// By slot: what its lease holds, where that is more than cpu and memory.
+    private var claims: [NativeClaim?]
     /// Some task has a substitute result; without, nothing of it is looked at for each completion.
     private let recovers: Bool
     private var threads: [NativeThread] = []
@@ -40,6 +42,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         lent.initialize(repeating: 0, count: slots)
         options = tables.plan.graph.options
         recovers = options.contains(where: \.recovers)
+        claims = Array(repeating: nil, count: slots)
         optionIndices = tables.plan.graph.optionIndices
         states = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: slots)
         states.initialize(repeating: nil, count: slots)
@@ -179,8 +182,10 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         recovering[task] = lastFailures.removeValue(forKey: task)
     }
 
-    package func lend(slot: Int, _ entries: [LeaseEntry], time: UInt64) {
+    package func lend(slot: Int, _ entries: [LeaseEntry], claim: LeaseClaim?, time: UInt64) {
         guard let items = handout_slot_items(leases[slot].pointer) else { return }
+        if let claim { claims[slot] = NativeClaim(claim) }
+        let native = claim == nil ? nil : claims[slot]
         options.withUnsafeBufferPointer { options in
             for index in entries.indices {
                 let entry = entries[index]
@@ -188,8 +193,9 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                 let limits = options[Int(optionIndices.base[row])]
                 items[index] = handout_lease_item(
                     task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
-                    timeout: limits.timeout, memory: limits.memory, cpu: limits.cpu, grant: limits.grant,
-                    recovers: entry.recovers ? UnsafePointer(recovering[entry.task]) : nil)
+                    timeout: limits.timeout, memory: native?.memory ?? limits.memory, cpu: native?.cpu ?? limits.cpu,
+                    grant: limits.grant, recovers: entry.recovers ? UnsafePointer(recovering[entry.task]) : nil,
+                    claim: native?.pointer)
             }
         }
         lent[slot] = UInt32(truncatingIfNeeded: entries.count)

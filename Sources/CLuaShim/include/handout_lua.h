@@ -69,6 +69,25 @@ enum handout_call_status {
 
 enum { HANDOUT_LEASE_CAPACITY = 1024 };
 
+/* So much of a resource: 1/10 000, of memory bytes. */
+typedef struct handout_amount {
+    const char *name;
+    uint64_t amount;
+} handout_amount;
+
+/* One index that is held of a resource. */
+typedef struct handout_index {
+    const char *resource, *name;
+} handout_index;
+
+/* What the tasks of a lease hold. */
+typedef struct handout_claim {
+    uint32_t variant; /* from 1 */
+    uint32_t amount_count, index_count;
+    const handout_amount *amounts;
+    const handout_index *indices; /* those of one resource together */
+} handout_claim;
+
 /* One task to be attempted. */
 typedef struct handout_lease_item {
     uint32_t task;
@@ -80,6 +99,7 @@ typedef struct handout_lease_item {
     uint32_t grant;   /* pool index of what the task asks for, HANDOUT_NONE: nothing */
     /* Not NULL: not the task's function runs but the one that makes a substitute result, for this failure. */
     const struct handout_failure *recovers;
+    const handout_claim *claim; /* NULL: its only variant, cpu and memory and nothing else */
 } handout_lease_item;
 
 /* Why an attempt failed. From malloc; freed by handout_failure_free. */

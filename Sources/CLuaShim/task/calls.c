@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { RAISED_MAGIC = 0x48525331, LOG_LIMIT = 1 << 20, MAX_RETRY_TEXT = 4096 };
@@ -56,18 +57,43 @@ static void push_task_key(lua_State *L, handout_runner *runner) {
     else lua_pushnil(L);
 }
 
+/* Sets `name` in the table at the top: bytes, or cores and the like as an integer where it is one. */
+static void set_amount(lua_State *L, const char *name, uint64_t amount) {
+    if (strcmp(name, "memory") == 0) lua_pushinteger(L, (lua_Integer)amount);
+    else if (amount % 10000 == 0) lua_pushinteger(L, (lua_Integer)(amount / 10000));
+    else lua_pushnumber(L, (lua_Number)amount / 10000);
+    lua_setfield(L, -2, name);
+}
+
 static void push_amounts(lua_State *L, handout_runner *runner) {
+    const handout_claim *claim = runner->item->claim;
     lua_createtable(L, 0, 2);
-    lua_pushnumber(L, (lua_Number)runner->item->cpu / 10000);
-    if ((lua_Number)(lua_Integer)lua_tonumber(L, -1) == lua_tonumber(L, -1)) {
-        lua_Integer whole = (lua_Integer)lua_tonumber(L, -1);
+    set_amount(L, "cpu", runner->item->cpu);
+    if (runner->item->memory) set_amount(L, "memory", runner->item->memory);
+    for (uint32_t i = 0; claim && i < claim->amount_count; i++) set_amount(L, claim->amounts[i].name, claim->amounts[i].amount);
+}
+
+/* An index as a number where it is one. */
+static void push_index(lua_State *L, const char *name) {
+    size_t digits = strspn(name, "0123456789");
+    if (digits > 0 && digits < 10 && !name[digits]) lua_pushinteger(L, atoi(name));
+    else lua_pushstring(L, name);
+}
+
+static void push_indices(lua_State *L, handout_runner *runner) {
+    const handout_claim *claim = runner->item->claim;
+    lua_newtable(L);
+    for (uint32_t i = 0; claim && i < claim->index_count; i++) {
+        if (lua_getfield(L, -1, claim->indices[i].resource) != LUA_TTABLE) {
+            lua_pop(L, 1);
+            lua_newtable(L);
+            lua_pushvalue(L, -1);
+            lua_setfield(L, -3, claim->indices[i].resource);
+        }
+        push_index(L, claim->indices[i].name);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
         lua_pop(L, 1);
-        lua_pushinteger(L, whole);
     }
-    lua_setfield(L, -2, "cpu");
-    if (!runner->item->memory) return;
-    lua_pushinteger(L, (lua_Integer)runner->item->memory);
-    lua_setfield(L, -2, "memory");
 }
 
 static int task_index(lua_State *L) {
@@ -80,10 +106,10 @@ static int task_index(lua_State *L) {
     else if (strcmp(key, "retries_left") == 0) lua_pushinteger(L, runner->item->retries_left);
     else if (strcmp(key, "run") == 0) lua_pushstring(L, runner->program->run_id);
     else if (strcmp(key, "worker") == 0) lua_pushstring(L, runner->program->worker);
-    else if (strcmp(key, "variant") == 0) lua_pushinteger(L, 1);
+    else if (strcmp(key, "variant") == 0) lua_pushinteger(L, runner->item->claim ? runner->item->claim->variant : 1);
     else if (strcmp(key, "amounts") == 0) push_amounts(L, runner);
     else if (strcmp(key, "scratch") == 0) lua_pushstring(L, handout_scratch(L, runner));
-    else if (strcmp(key, "indices") == 0) lua_newtable(L);
+    else if (strcmp(key, "indices") == 0) push_indices(L, runner);
     else if (strcmp(key, "missing") == 0) handout_push_missing(L, runner, runner->item->task);
     else if (strcmp(key, "deadline") == 0 && runner->deadline)
         lua_pushnumber(L, fmax(0, ((double)runner->deadline - (double)handout_now()) / 1e9));

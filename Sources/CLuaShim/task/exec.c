@@ -79,6 +79,20 @@ static void give_variable(void *context, const char *name) {
     inherit(to->L, to->job, name);
 }
 
+/* CUDA_VISIBLE_DEVICES: the GPUs that the attempt holds, and no others. */
+static void show_devices(lua_State *L, handout_runner *runner, handout_job *job) {
+    const handout_claim *claim = runner->item->claim;
+    char devices[1024];
+    size_t used = 0;
+    for (uint32_t i = 0; claim && i < claim->index_count; i++) {
+        if (strcmp(claim->indices[i].resource, "gpu") != 0) continue;
+        int n = snprintf(devices + used, sizeof devices - used, "%s%s", used ? "," : "", claim->indices[i].name);
+        if (n < 0 || used + (size_t)n >= sizeof devices) luaL_error(L, "exec: too many GPUs to be named");
+        used += (size_t)n;
+    }
+    if (used) set_variable(L, job, "CUDA_VISIBLE_DEVICES", devices, used);
+}
+
 /* The environment: little of ours, what the task was granted, what it sets itself (a table at `index`, or none). */
 static void fill_environment(lua_State *L, handout_runner *runner, handout_job *job, int index) {
     const char *scratch = handout_scratch(L, runner);
@@ -90,6 +104,7 @@ static void fill_environment(lua_State *L, handout_runner *runner, handout_job *
     inherit(L, job, "LANG");
     set_variable(L, job, "TMPDIR", scratch, strlen(scratch));
     set_variable(L, job, "OMP_NUM_THREADS", threads, strlen(threads));
+    show_devices(L, runner, job);
     granting to = {L, job, runner->program};
     handout_each_granted(runner, HANDOUT_ENV, give_variable, &to);
     if (!index) return;

@@ -29,15 +29,33 @@ package enum Allocator: Sendable, Hashable {
     package static let names = ["first-available", "load-balanced", "cost", "time", "locality"]
 }
 
-/// Where and in which order the rows of a graph are to run.
+/// Where and in which order tasks are to run.
 package struct PlacementPlan: Sendable {
-    /// By declared row: number of the worker, -1: any.
-    package var workers: [Int32]
-    /// By declared row: the smaller the sooner.
-    package var order: [UInt32]
+    package struct Entry: Sendable, BitwiseCopyable {
+        /// Number of the worker; -1: any.
+        package var worker: Int32
+        /// The smaller the sooner.
+        package var order: UInt32
 
-    package init(workers: [Int32], order: [UInt32]) {
-        self.workers = workers
-        self.order = order
+        package init(worker: Int32, order: UInt32) {
+            self.worker = worker
+            self.order = order
+        }
+    }
+
+    private var entries: [UInt64: Entry] = [:]
+
+    package init() {}
+
+    /// - Parameters:
+    ///   - declared: the declared row that a row is or is made of.
+    ///   - element: which instance of a map, or node of a reduce, from 0; nil: the declared row itself.
+    package subscript(declared: Int, element: Int?) -> Entry? {
+        get { entries[PlacementPlan.key(declared, element)] }
+        set { entries[PlacementPlan.key(declared, element)] = newValue }
+    }
+
+    private static func key(_ declared: Int, _ element: Int?) -> UInt64 {
+        UInt64(declared) << 32 | UInt64(element.map { $0 + 1 } ?? 0)
     }
 }

@@ -93,6 +93,7 @@ final class Placer {
         var bounded = request
         bounded.worker = nil
         bounded.labels = []
+        guard !request.variants.contains(where: fitsAlone) else { return bounded }
         for variant in bounded.variants.indices {
             for place in bounded.variants[variant].amounts.indices {
                 let amount = bounded.variants[variant].amounts[place]
@@ -103,6 +104,15 @@ final class Placer {
             }
         }
         return bounded
+    }
+
+    private func fitsAlone(_ variant: TaskRequest.Variant) -> Bool {
+        variant.amounts.allSatisfy { amount in
+            let name = requests.names[Int(amount.resource)]
+            let total = onlyWorker?.indices[name].map { UInt64($0.count) * WorkerTable.one }
+            return workers.isPool[Int(amount.resource)]
+                || amount.amount <= total ?? onlyWorker?.capacity.total(name) ?? 0
+        }
     }
 
     func classNumber(row: Int, options: Int) -> Int {

@@ -37,6 +37,22 @@ extension SchedulerCore {
         placer?.release(SchedulerCore.claimNumber(ofSlot: slot), nanoseconds: nil, now: now)
     }
 
+    /// What the slot's lease holds; nil where claims do not matter.
+    package func leaseClaim(ofSlot slot: Int) -> LeaseClaim? {
+        guard let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] else { return nil }
+        let names = placer.requests.names
+        let variant = placer.classes[Int(claim.requestClass)].request.variants[Int(claim.variant)]
+        let offer = placer.workers.facts[Int(claim.worker)].offer
+        return LeaseClaim(
+            variant: Int(claim.variant),
+            amounts: variant.amounts.map { (names[Int($0.resource)], $0.amount) },
+            indices: claim.indices.map { taken in
+                let name = names[Int(taken.resource)]
+                let all = offer.indices[name] ?? []
+                return (name, taken.indices.map { $0 < all.count ? all[$0] : String($0) })
+            })
+    }
+
     /// `take` where claims matter: all tasks of the lease are of one class, which is claimed once.
     mutating func takePlaced(
         _ slot: Int, _ limit: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer,
@@ -198,6 +214,24 @@ extension SchedulerCore {
         return placer.workers.facts[Int(home.worker)].isUp ? Int(home.worker) : nil
     }
 
+    /// What the plan says of a row; nil: nothing.
+    func planned(_ row: Int, _ placer: Placer) -> PlacementPlan.Entry? {
+        guard let plan = placer.plan, placer.allocator == .planned else { return nil }
+        let (origin, element) = planPlace(of: row)
+        return plan[origin, element]
+    }
+
+    /// The declared row, and which of its instances or nodes, under which plans know a row.
+    package func planPlace(of row: Int) -> (declared: Int, element: Int?) {
+        guard row >= declared else { return (row, nil) }
+        let block = blocks[searchBlock(of: row)]
+        guard row >= block.framesFirst, block.templateCount > 0 else {
+            return (Int(block.declared), row - Int(block.first))
+        }
+        let place = row - block.framesFirst
+        return (Int(block.templateFirst) + place % Int(block.templateCount), place / Int(block.templateCount))
+    }
+
     private func nearRow(_ row: Int) -> Int? {
         let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
         var isNear = false
@@ -260,6 +294,8 @@ extension SchedulerCore {
         requests.requests.allSatisfy { request in
             guard request.variants.count == 1, request.labels.isEmpty else { return false }
             return request.variants[0].amounts.allSatisfy { amount in
+                // What else a task holds it is told.
+                guard amount.resource <= RequestTable.memory else { return false }
                 let name = requests.names[Int(amount.resource)]
                 let total = pools[name] ?? configuration.local.capacity.total(name)
                 let (bound, overflow) = amount.amount.multipliedReportingOverflow(by: UInt64(configuration.slots))
