@@ -51,7 +51,7 @@ let package = Package(
             name: "HandoutCommands",
             dependencies: [
                 "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime",
-                "CLuaShim", "CHandoutLua",
+                "HandoutPlacement", "HandoutInstances", "CLuaShim", "CHandoutLua",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

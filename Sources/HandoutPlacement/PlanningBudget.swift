@@ -16,4 +16,10 @@ package struct PlanningBudget {
     func used(_ evaluations: Int) -> Double {
         max(Double(evaluations) / Double(self.evaluations), timeUsed?() ?? 0)
     }
+
+    /// A budget that ends when this one is used up to `end`, 0 ... 1. Evaluations count from the start of either.
+    func part(upTo end: Double) -> PlanningBudget {
+        let evaluations = evaluations == .max ? .max : Int(Double(evaluations) * end)
+        return PlanningBudget(evaluations: evaluations, timeUsed: timeUsed.map { used in { used() / end } })
+    }
 }

@@ -13,16 +13,21 @@ package struct TimePlanner {
         self.seed = seed
     }
 
-    package func plan(_ budget: PlanningBudget) -> Schedule {
+    /// Ends early with a schedule that is as short as `target` or the lower bound.
+    package func plan(_ budget: PlanningBudget, target: Double = 0) -> Schedule {
+        guard !instance.tasks.isEmpty else { return Schedule(entries: []) }
         let model = Model(instance)
         if let pool = PooledWorkers(instance, model) {
-            return pool.spread(search(pool.instance, Model(pool.instance), budget))
+            return pool.spread(search(pool.instance, Model(pool.instance), budget, target))
         }
-        return search(instance, model, budget)
+        return search(instance, model, budget, target)
     }
 
-    private func search(_ instance: PlacementInstance, _ model: Model, _ budget: PlanningBudget) -> Schedule {
-        let decoder = Decoder(instance, model, lowerBound: instance.lowerBound(model), budget: budget)
+    private func search(
+        _ instance: PlacementInstance, _ model: Model, _ budget: PlanningBudget, _ target: Double
+    ) -> Schedule {
+        let bound = max(instance.lowerBound(model), target)
+        let decoder = Decoder(instance, model, lowerBound: bound, budget: budget)
         var seeds: [Candidate] = []
         for scheduler in ListScheduler.allCases {
             decoder.forward.clear()

@@ -40,11 +40,12 @@ final class Timetable {
         for worker in 0..<model.workers { profiles[worker].reset(model.capacities + worker * model.words) }
     }
 
-    /// The earliest start on the worker from `ready` on.
+    /// The earliest start on the worker from `ready` on. A task that takes no time holds nothing and waits for nothing.
     @inline(__always)
     func earliest(_ task: Int, on worker: Int, from ready: Double) -> Double {
-        profiles[worker].earliest(
-            model.requests + task * model.words, model.guards, from: ready, for: model.runTime(task, worker))
+        let time = model.runTime(task, worker)
+        guard time > 0 else { return ready }
+        return profiles[worker].earliest(model.requests + task * model.words, model.guards, from: ready, for: time)
     }
 
     @inline(__always)
