@@ -28,6 +28,10 @@ let package = Package(
         .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
         .target(name: "HandoutCore", swiftSettings: settings),
         .target(name: "HandoutScheduler", dependencies: ["HandoutCore"], swiftSettings: settings),
+        .target(name: "HandoutPlacement", dependencies: ["HandoutCore"], swiftSettings: settings),
+        .target(
+            name: "HandoutInstances", dependencies: ["HandoutPlacement", "Handout", "LuaRuntime"],
+            swiftSettings: settings),
         .target(
             name: "HandoutPlan",
             dependencies: [
@@ -47,7 +51,7 @@ let package = Package(
             name: "HandoutCommands",
             dependencies: [
                 "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime",
-                "CLuaShim", "CHandoutLua",
+                "HandoutPlacement", "HandoutInstances", "CLuaShim", "CHandoutLua",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(
@@ -71,6 +75,12 @@ let package = Package(
                 "Handout", "HandoutWorker", "HandoutPlan", "HandoutCore", "LuaRuntime", "HandoutScheduler",
                 "HandoutExecutor",
             ], swiftSettings: settings),
+        .testTarget(
+            name: "HandoutPlacementTests", dependencies: ["HandoutPlacement", "HandoutInstances", "HandoutCore"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "HandoutInstancesTests", dependencies: ["HandoutInstances", "HandoutPlacement"],
+            swiftSettings: settings),
         .testTarget(name: "HandoutTests", dependencies: ["Handout", "LuaRuntime"], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests", dependencies: ["handout-lua", "HandoutCore"], swiftSettings: settings),

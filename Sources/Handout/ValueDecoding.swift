@@ -1,8 +1,8 @@
-import LuaRuntime
+package import LuaRuntime
 
 extension Value {
     /// Reads an encoded value. Nil for bytes that are none, or that more bytes follow.
-    init?(encoded: EncodedValue) {
+    package init?(encoded: EncodedValue) {
         var reader = ValueReader(encoded.bytes)
         guard let value = reader.value(depth: 0), reader.isAtEnd else { return nil }
         self = value

@@ -1,0 +1,70 @@
+import HandoutPlacement
+
+/// Says what is wrong with a schedule. It shares no code with the planners: it counts time by the sentences of the
+/// format of instances, and holds amounts against every moment at which a task starts.
+enum ScheduleChecker {
+    /// The first problem; nil: the schedule is valid.
+    static func problem(_ schedule: Schedule, _ instance: PlacementInstance) -> String? {
+        guard schedule.entries.count == instance.tasks.count else { return "\(schedule.entries.count) entries" }
+        let scale = schedule.entries.map(\.finish).max() ?? 0
+        let tolerance = 1e-9 * max(1, scale)
+        for (index, entry) in schedule.entries.enumerated() {
+            let name = instance.tasks[index].name
+            guard instance.workers.indices.contains(entry.worker) else { return "\(name): no worker \(entry.worker)" }
+            guard entry.start >= 0 && entry.start.isFinite && entry.finish.isFinite else { return "\(name): no times" }
+            let time: Double
+            switch instance.tasks[index].runTime {
+            case .base(let base): time = base / instance.workers[entry.worker].speed
+            case .perWorker(let times): time = times[entry.worker]
+            }
+            guard abs(entry.finish - entry.start - time) <= tolerance else { return "\(name): runs for a wrong time" }
+            for input in instance.tasks[index].inputs {
+                let producer = schedule.entries[input.producer]
+                var arrival = producer.finish
+                if producer.worker != entry.worker {
+                    switch input.size {
+                    case .cost(let cost): arrival += cost
+                    case .bytes(let bytes) where bytes > 0:
+                        let pair = PlacementInstance.Network.Pair(from: producer.worker, to: entry.worker)
+                        let link = instance.network.pairs[pair] ?? instance.network.link
+                        arrival += link.latency + bytes / link.bandwidth
+                    case .bytes: break
+                    }
+                }
+                guard entry.start >= arrival - tolerance else { return "\(name): starts before its inputs are there" }
+            }
+        }
+        return overload(schedule, instance, tolerance)
+    }
+
+    private static func overload(_ schedule: Schedule, _ instance: PlacementInstance, _ tolerance: Double) -> String? {
+        for worker in instance.workers.indices {
+            let here = schedule.entries.indices.filter { schedule.entries[$0].worker == worker }
+            // Ends before starts at the same time, within the tolerance.
+            var moments: [(time: Double, isStart: Bool, task: Int)] = []
+            for task in here {
+                moments.append((schedule.entries[task].start, true, task))
+                moments.append(
+                    (max(schedule.entries[task].start, schedule.entries[task].finish - tolerance), false, task))
+            }
+            moments.sort { $0.time == $1.time ? !$0.isStart && $1.isStart : $0.time < $1.time }
+            for (resource, name) in instance.resources.enumerated() {
+                var held: Int64 = 0
+                for moment in moments {
+                    let task = moment.task
+                    guard schedule.entries[task].finish - schedule.entries[task].start > tolerance else {
+                        if instance.tasks[task].amounts[resource] > instance.workers[worker].amounts[resource] {
+                            return "\(instance.tasks[task].name): asks for more than there is"
+                        }
+                        continue
+                    }
+                    held += (moment.isStart ? 1 : -1) * instance.tasks[task].amounts[resource]
+                    guard held <= instance.workers[worker].amounts[resource] else {
+                        return "\(instance.workers[worker].name) holds too much \(name) at \(moment.time)"
+                    }
+                }
+            }
+        }
+        return nil
+    }
+}
