@@ -74,9 +74,7 @@ extension SchedulerCore {
         var number = requestClass(of: row, placer)
         var key = key
         if let worker = pinnedWorker(row, placer) { number = placer.pinned(number, to: worker) }
-        if let plan = placer.plan, placer.allocator == .planned, row < plan.order.count {
-            key = UInt64(plan.order[row])
-        }
+        if let entry = planned(row, placer) { key = UInt64(entry.order) }
         placer.push(row, key: key, requestClass: number)
     }
 

@@ -143,6 +143,17 @@ final class Placer {
         return added
     }
 
+    /// What was to run on that worker only may run anywhere.
+    func unpin(_ worker: Int) {
+        for (key, number) in pinnedClasses.sorted(by: { $0.key < $1.key }) where Int(key & 0xFFFF_FFFF) == worker {
+            let queue = classes[number]
+            while let range = queue.queue.top() {
+                queue.queue.dropFirst(Int(range.count))
+                push(range, requestClass: Int(key >> 32))
+            }
+        }
+    }
+
     /// The row asks for something of its own from now on.
     func setRequest(_ request: TaskRequest, row: Int) {
         let number = classes.firstIndex { $0.request == request } ?? add(request)

@@ -205,10 +205,8 @@ extension SchedulerCore {
 
     /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any.
     func pinnedWorker(_ row: Int, _ placer: Placer) -> Int? {
-        let origin = declaredRow(of: row)
-        if let plan = placer.plan, placer.allocator == .planned, origin < plan.workers.count, plan.workers[origin] >= 0
-        {
-            return Int(plan.workers[origin])
+        if let entry = planned(row, placer), entry.worker >= 0, entry.worker < placer.workers.count {
+            return placer.workers.facts[Int(entry.worker)].isUp ? Int(entry.worker) : nil
         }
         guard placer.hasNear, let near = nearRow(row), let home = placer.homes[UInt32(near)] else { return nil }
         return placer.workers.facts[Int(home.worker)].isUp ? Int(home.worker) : nil
@@ -318,7 +316,9 @@ extension SchedulerCore {
 
     /// A worker went away: attempts that it ran must be reported as failed with `lost` by the caller.
     package mutating func leave(worker: Int, isLost: Bool, now: UInt64) {
-        placer?.workers.leave(worker, isLost: isLost)
+        guard let placer else { return }
+        placer.workers.leave(worker, isLost: isLost)
+        placer.unpin(worker)
     }
 
     /// Attempts that a worker runs, by row.
