@@ -30,6 +30,9 @@ let package = Package(
         .target(name: "HandoutScheduler", dependencies: ["HandoutCore"], swiftSettings: settings),
         .target(name: "HandoutPlacement", dependencies: ["HandoutCore"], swiftSettings: settings),
         .target(
+            name: "HandoutSimulation", dependencies: ["HandoutScheduler", "HandoutPlacement", "HandoutCore"],
+            swiftSettings: settings),
+        .target(
             name: "HandoutInstances", dependencies: ["HandoutPlacement", "Handout", "LuaRuntime"],
             swiftSettings: settings),
         .target(
@@ -51,7 +54,7 @@ let package = Package(
             name: "HandoutCommands",
             dependencies: [
                 "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime",
-                "HandoutPlacement", "HandoutInstances", "CLuaShim", "CHandoutLua",
+                "HandoutPlacement", "HandoutInstances", "HandoutSimulation", "CLuaShim", "CHandoutLua",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

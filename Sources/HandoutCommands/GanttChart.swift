@@ -1,28 +1,21 @@
 import HandoutCore
-import HandoutPlacement
 
 /// A schedule as an SVG picture: a band a worker, in it as many lanes as tasks run there at once.
 struct GanttChart {
-    private let instance: PlacementInstance
-    private let schedule: Schedule
-    private let title: String
+    private let run: SimulatedRun
     private static let width = 1200.0, left = 140.0, laneHeight = 16.0, gap = 8.0, top = 40.0
 
-    init(_ instance: PlacementInstance, _ schedule: Schedule, title: String) {
-        self.instance = instance
-        self.schedule = schedule
-        self.title = title
-    }
+    init(_ run: SimulatedRun) { self.run = run }
 
     var svg: String {
         let lanes = self.lanes()
         var body = ""
         var y = GanttChart.top
-        for worker in instance.workers.indices {
+        for worker in run.workers.indices {
             let count = lanes.counts[worker]
             let height = Double(count) * GanttChart.laneHeight
             body += band(worker, y, height)
-            for (task, entry) in schedule.entries.enumerated() where entry.worker == worker {
+            for (task, entry) in run.entries.enumerated() where entry.worker == worker {
                 body += bar(task, entry, y + Double(lanes.ofTask[task]) * GanttChart.laneHeight)
             }
             y += height + GanttChart.gap
@@ -31,8 +24,8 @@ struct GanttChart {
         return """
             <svg xmlns="http://www.w3.org/2000/svg" width="\(Int(GanttChart.width))" height="\(Int(y + 30))" \
             font-family="sans-serif" font-size="11">
-            <text x="10" y="22" font-size="15">\(TextEscape.markup(instance.name)), \(TextEscape.markup(title)): \
-            \(SimulationReport.shown(schedule.makespan))</text>
+            <text x="10" y="22" font-size="15">\(TextEscape.markup(run.title)), \(TextEscape.markup(run.allocator)): \
+            \(SimulationReport.shown(run.makespan))</text>
             \(body)</svg>
 
             """
@@ -40,9 +33,9 @@ struct GanttChart {
 
     /// The lane of each task, and how many lanes each worker has: the first that is free when it starts.
     private func lanes() -> (ofTask: [Int], counts: [Int]) {
-        let entries = schedule.entries
+        let entries = run.entries
         var ofTask = [Int](repeating: 0, count: entries.count)
-        var freeFrom = [[Double]](repeating: [], count: instance.workers.count)
+        var freeFrom = [[Double]](repeating: [], count: run.workers.count)
         for task in entries.indices.sorted(by: { (entries[$0].start, $0) < (entries[$1].start, $1) }) {
             let entry = entries[task]
             let lane = freeFrom[entry.worker].firstIndex { $0 <= entry.start } ?? freeFrom[entry.worker].count
@@ -54,12 +47,12 @@ struct GanttChart {
     }
 
     private func x(_ time: Double) -> Double {
-        let span = schedule.makespan
+        let span = run.makespan
         return GanttChart.left + (span > 0 ? time / span : 0) * (GanttChart.width - GanttChart.left - 10)
     }
 
     private func band(_ worker: Int, _ y: Double, _ height: Double) -> String {
-        let name = String(instance.workers[worker].name.prefix(20))
+        let name = String(run.workers[worker].prefix(20))
         let width = GanttChart.width - GanttChart.left - 10
         return """
             <text x="10" y="\(rounded(y + 12))">\(TextEscape.markup(name))</text>
@@ -69,10 +62,10 @@ struct GanttChart {
             """
     }
 
-    private func bar(_ task: Int, _ entry: Schedule.Entry, _ y: Double) -> String {
+    private func bar(_ task: Int, _ entry: SimulatedRun.Entry, _ y: Double) -> String {
         let start = x(entry.start)
         let width = max(0.5, x(entry.finish) - start)
-        let name = instance.tasks[task].name
+        let name = entry.task
         let times = "\(SimulationReport.shown(entry.start)) to \(SimulationReport.shown(entry.finish))"
         let label =
             width > 8 * Double(name.count)
@@ -87,7 +80,7 @@ struct GanttChart {
 
     private func axis(_ y: Double) -> String {
         (0...4).map { tick in
-            let time = schedule.makespan * Double(tick) / 4
+            let time = run.makespan * Double(tick) / 4
             let anchor = tick == 0 ? "start" : tick == 4 ? "end" : "middle"
             return "<text x=\"\(rounded(x(time)))\" y=\"\(rounded(y + 14))\" text-anchor=\"\(anchor)\">"
                 + "\(SimulationReport.shown(time))</text>\n"

@@ -64,14 +64,16 @@ struct MachineOptions: ParsableArguments {
         }
         let name = String(text[..<equals])
         let value = String(text[text.index(after: equals)...])
-        let isName = !name.isEmpty && name.utf8.count <= 200 && name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "/"):
-                true
-            default: false
+        let isName =
+            !name.isEmpty && name.utf8.count <= 200
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "/"):
+                    true
+                default: false
+                }
             }
-        }
         guard isName else {
             throw CommandFailure(
                 .usage, "--resource: a name is 1 to 200 letters, digits, '_', '-' and '/', got '\(shown)'")

@@ -1,6 +1,8 @@
 import CLuaShim
 import Glibc
 import HandoutPlacement
+import HandoutScheduler
+import HandoutSimulation
 
 /// What an allocator is asked when a whole instance is to be scheduled.
 struct SimulationRequest {
@@ -34,12 +36,45 @@ protocol SimulationAllocator {
 
 /// The allocators by name. Those that decide while a run goes on, and files of Lua, come in here too.
 enum SimulationAllocators {
-    static let names = ["time", "cost"] + ListScheduler.allCases.map(\.rawValue)
+    static let names =
+        ["time", "cost", "first-available", "load-balanced", "locality"] + ListScheduler.allCases.map(\.rawValue)
+
+    /// Runs a graph under the allocator of that name.
+    static func run(_ name: String, _ simulation: GraphSimulation, _ request: SimulationRequest) -> ClusterResult {
+        switch name {
+        case "first-available": return simulation.run(.firstAvailable)
+        case "load-balanced": return simulation.run(.loadBalanced)
+        case "locality": return simulation.run(.locality(slack: 2_000_000_000))
+        case "cost": return cheapest(simulation, request)
+        default:
+            if let scheduler = ListScheduler(rawValue: name) {
+                return simulation.run(planned: { scheduler.schedule($0) })
+            }
+            return simulation.run(
+                planned: { TimePlanner($0, seed: request.seed).plan(request.planningBudget) },
+                isBetter: { $0.makespan < $1.makespan })
+        }
+    }
+
+    private static func cheapest(_ simulation: GraphSimulation, _ request: SimulationRequest) -> ClusterResult {
+        let deadline = request.deadline.map { UInt64($0 * 1e9) } ?? UInt64.max
+        let planner = { (instance: PlacementInstance) in
+            CostPlanner(instance, seed: request.seed).plan(deadline: request.deadline, request.planningBudget)
+        }
+        return simulation.run(planned: planner) { first, second in
+            let inTime = first.makespan <= deadline
+            if inTime != (second.makespan <= deadline) { return inTime }
+            return inTime ? first.cost < second.cost : first.makespan < second.makespan
+        }
+    }
 
     static func named(_ name: String) -> (any SimulationAllocator)? {
         switch name {
         case "time": TimeAllocator()
         case "cost": CostAllocator()
+        case "first-available": OnlineAllocator(name: name, allocator: .firstAvailable)
+        case "load-balanced": OnlineAllocator(name: name, allocator: .loadBalanced)
+        case "locality": OnlineAllocator(name: name, allocator: .locality(slack: 2_000_000_000))
         default: ListScheduler(rawValue: name).map(ListAllocator.init)
         }
     }
@@ -58,6 +93,16 @@ private struct CostAllocator: SimulationAllocator {
 
     func schedule(_ instance: PlacementInstance, _ request: SimulationRequest) -> Schedule {
         CostPlanner(instance, seed: request.seed).plan(deadline: request.deadline, request.planningBudget)
+    }
+}
+
+/// One that decides while a run goes on, and knows nothing of what comes: the scheduler itself in virtual time.
+private struct OnlineAllocator: SimulationAllocator {
+    let name: String
+    let allocator: Allocator
+
+    func schedule(_ instance: PlacementInstance, _ request: SimulationRequest) -> Schedule {
+        InstanceGraph(instance).schedule(allocator, seed: request.seed)
     }
 }
 

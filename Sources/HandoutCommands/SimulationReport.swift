@@ -1,52 +1,55 @@
 import HandoutCore
-import HandoutPlacement
 
-/// What `simulate` says of one schedule.
+/// What `simulate` says of runs.
 struct SimulationReport {
-    let allocator: String
-    let instance: PlacementInstance
-    let schedule: Schedule
+    let run: SimulatedRun
+
+    init(_ run: SimulatedRun) { self.run = run }
 
     /// `{"allocator","makespan","cost","utilisation","bytes_moved","schedule"}` (keys and their meaning are relied on).
     var json: String {
-        let entries = schedule.entries.enumerated().map { task, entry in
-            "{\"task\":\(TextEscape.json(instance.tasks[task].name)),"
-                + "\"worker\":\(TextEscape.json(instance.workers[entry.worker].name)),"
+        let workers = run.workers.map { TextEscape.json($0) }
+        var text =
+            "{\"allocator\":\(TextEscape.json(run.allocator)),\"makespan\":\(run.makespan),"
+            + "\"cost\":\(run.cost),\"utilisation\":\(run.utilisation),\"bytes_moved\":\(run.bytesMoved),"
+            + "\"waiting\":\(run.waiting),\"failed\":\(run.failed),\"schedule\":["
+        for (number, entry) in run.entries.enumerated() {
+            if number > 0 { text += "," }
+            text +=
+                "{\"task\":\(TextEscape.json(entry.task)),\"worker\":\(workers[entry.worker]),"
                 + "\"start\":\(entry.start),\"finish\":\(entry.finish)}"
         }
-        return "{\"allocator\":\(TextEscape.json(allocator)),\"makespan\":\(schedule.makespan),"
-            + "\"cost\":\(schedule.cost(in: instance)),\"utilisation\":\(schedule.utilisation(in: instance)),"
-            + "\"bytes_moved\":\(schedule.bytesMoved(in: instance)),\"schedule\":[\(entries.joined(separator: ","))]}"
+        return text + "]}"
     }
 
-    /// A line for each report; of a single one the schedule follows, in the order of starts.
-    static func table(_ reports: [SimulationReport], deadline: Double?) -> String {
+    /// A line for each run; of a single one the schedule follows, in the order of starts.
+    static func table(_ runs: [SimulatedRun], deadline: Double?) -> String {
         var rows = [["allocator", "makespan", "cost", "utilisation", "bytes moved"]]
-        for report in reports {
-            let makespan = report.schedule.makespan
-            let late = deadline.map { makespan > $0 } ?? false
+        for run in runs {
+            let late = deadline.map { run.makespan > $0 } ?? false
             rows.append([
-                report.allocator, shown(makespan) + (late ? " (late)" : ""),
-                shown(report.schedule.cost(in: report.instance)),
-                shown(100 * report.schedule.utilisation(in: report.instance)) + " %",
-                shown(report.schedule.bytesMoved(in: report.instance)),
+                run.allocator, shown(run.makespan) + (late ? " (late)" : ""), shown(run.cost),
+                shown(100 * run.utilisation) + " %", shown(run.bytesMoved),
             ])
         }
-        guard reports.count == 1, let report = reports.first else { return columns(rows) }
-        return columns(rows) + "\n\n" + columns(report.list)
+        var text = columns(rows)
+        for run in runs where run.waiting > 0 {
+            text += "\n\(run.allocator): \(run.waiting) tasks wait for something that no worker has"
+        }
+        guard runs.count == 1, let run = runs.first else { return text }
+        return text + "\n\n" + columns(list(run))
     }
 
-    private var list: [[String]] {
-        let entries = schedule.entries
+    private static func list(_ run: SimulatedRun) -> [[String]] {
+        let entries = run.entries
         let order = entries.indices.sorted { left, right in
             (entries[left].start, entries[left].worker, left) < (entries[right].start, entries[right].worker, right)
         }
         return [["start", "finish", "worker", "task"]]
-            + order.map { task in
+            + order.map { number in
                 [
-                    SimulationReport.shown(entries[task].start), SimulationReport.shown(entries[task].finish),
-                    TextEscape.shown(instance.workers[entries[task].worker].name),
-                    TextEscape.shown(instance.tasks[task].name),
+                    shown(entries[number].start), shown(entries[number].finish),
+                    TextEscape.shown(run.workers[entries[number].worker]), TextEscape.shown(entries[number].task),
                 ]
             }
     }

@@ -76,6 +76,19 @@ extension FunctionColumns {
         return EncodedValue(bytes: Array(poolBytes.buffer[start..<start + size]))
     }
 
+    /// Elements of the list or keyed table at that index of the pool; 0 for anything else.
+    package func elementCount(_ index: UInt32) -> Int {
+        guard index < UInt32(pool.count) else { return 0 }
+        let start = Int(handout_pool_position(pool[Int(index)]))
+        var offsets: UnsafeMutablePointer<UInt32>?
+        var count: UInt32 = 0
+        var keyed: Int32 = 0
+        let size = handout_value_size(poolBytes.base + start, poolBytes.count - start)
+        guard handout_value_elements(poolBytes.base + start, size, &offsets, &count, &keyed) == 0 else { return 0 }
+        offsets?.deallocate()
+        return Int(count)
+    }
+
     /// What sets of options ask for, and the pools of the run.
     func requests(_ plan: handout_plan) -> RequestTable {
         var table = RequestTable()

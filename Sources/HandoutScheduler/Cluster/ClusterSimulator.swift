@@ -127,6 +127,11 @@ package struct ClusterSimulator: ~Copyable {
             capacity += Double(end - min(end, worker.joinsAt))
         }
         result.utilisation = capacity > 0 ? result.busy.reduce(0, +) / capacity : 0
+        for index in result.schedule.indices {
+            let (declared, element) = core.planPlace(of: Int(result.schedule[index].task))
+            result.schedule[index].declared = UInt32(declared)
+            result.schedule[index].element = element.map { Int32($0) } ?? -1
+        }
         result.schedule.sort { ($0.start, $0.task) < ($1.start, $1.task) }
         return result
     }
@@ -260,7 +265,8 @@ package struct ClusterSimulator: ~Copyable {
         homes[row] = attempt.worker
         result.schedule.append(
             ScheduledAttempt(
-                task: attempt.task.rawValue, worker: attempt.worker, start: attempt.start, finish: attempt.finish))
+                task: attempt.task.rawValue, worker: attempt.worker, variant: attempt.variant, start: attempt.start,
+                finish: attempt.finish))
         result.makespan = max(result.makespan, attempt.finish)
     }
 
@@ -368,6 +374,11 @@ package struct ClusterSimulator: ~Copyable {
             moved += transfer.bytes
         }
         result.bytesMoved += moved
+        if options.recordsInputs {
+            var inputs: [UInt32] = []
+            core.forEachInput(row) { inputs.append(UInt32($0)) }
+            result.inputs[UInt32(row)] = inputs
+        }
         return longest
     }
 }

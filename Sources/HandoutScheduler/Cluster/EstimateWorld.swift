@@ -45,7 +45,8 @@ package struct EstimateWorld: SimulatedWorld {
         return speed == 1 ? time : UInt64(Double(time) / speed)
     }
 
-    package func transfer(of input: Int, to row: Int, from: Int, to worker: Int) -> (nanoseconds: UInt64, bytes: UInt64) {
+    package func transfer(of input: Int, to row: Int, from: Int, to worker: Int) -> (nanoseconds: UInt64, bytes: UInt64)
+    {
         let bytes = bytes(input, origin: input)
         guard bytes > 0 else { return (network.latency(from, worker), 0) }
         let seconds = Double(bytes) / network.bandwidth(from, worker)

@@ -75,6 +75,8 @@ package struct ClusterOptions: Sendable {
     /// Rules are checked after every event, from outside. Off for runs of many tasks.
     package var checksRules = false
     package var recordsEvents = false
+    /// The result says what every attempt was given.
+    package var recordsInputs = false
 
     package init(seed: UInt64, workers: [SimulatedWorker]) {
         self.seed = seed
@@ -86,8 +88,12 @@ package struct ClusterOptions: Sendable {
 package struct ScheduledAttempt: Sendable, BitwiseCopyable {
     package var task: UInt32
     package var worker: Int32
+    package var variant: UInt8
     package var start: UInt64
     package var finish: UInt64
+    /// The declared row that it is or is made of, and which instance or node; -1: the declared row itself.
+    package var declared: UInt32 = 0
+    package var element: Int32 = -1
 }
 
 package struct ClusterResult: Sendable {
@@ -101,6 +107,8 @@ package struct ClusterResult: Sendable {
     package var bytesMoved: UInt64 = 0
     /// By start.
     package var schedule: [ScheduledAttempt] = []
+    /// By row: rows whose values it was given, when that was asked for.
+    package var inputs: [UInt32: [UInt32]] = [:]
     /// Nanoseconds that each worker was busy, weighted by the share of it that was held.
     package var busy: [Double] = []
     package var log: [UInt8] = []

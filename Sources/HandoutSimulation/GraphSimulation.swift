@@ -1,0 +1,144 @@
+package import HandoutCore
+package import HandoutPlacement
+package import HandoutScheduler
+
+/// A planned graph on a cluster that is only described, in virtual time.
+package struct GraphSimulation {
+    package let graph: GraphColumns
+    package var workers: [SimulatedWorker]
+    package var shared: [String: UInt64] = [:]
+    package var world: EstimateWorld
+    package var network = PlacementInstance.Network()
+    package var seed: UInt64 = 0
+    package var keepGoing = false
+    package var targets: [TaskID] = []
+    package var outputs: [TaskID] = []
+    package var faults = ClusterFaults()
+
+    package init(graph: GraphColumns, workers: [SimulatedWorker], world: EstimateWorld) {
+        self.graph = graph
+        self.workers = workers
+        self.world = world
+    }
+
+    private func options(_ allocator: Allocator) -> ClusterOptions {
+        var options = ClusterOptions(seed: seed, workers: workers)
+        options.shared = shared
+        options.allocator = allocator
+        options.keepGoing = keepGoing
+        options.targets = targets
+        options.outputs = outputs
+        options.faults = faults
+        return options
+    }
+
+    /// Runs it under an allocator that decides while it goes on. `strategy` answers what a strategy is asked.
+    package func run(
+        _ allocator: Allocator, strategy: (inout SchedulerCore, UInt64) -> Void = { _, _ in }
+    ) -> ClusterResult {
+        ClusterSimulator(graph: graph, options: options(allocator), world: world).run(strategy: strategy)
+    }
+
+    /// Plans the whole graph, then runs it by that plan. With `isBetter`: unless an allocator that needs no plan does
+    /// better under it.
+    package func run(
+        planned plan: (PlacementInstance) -> Schedule, isBetter: ((ClusterResult, ClusterResult) -> Bool)? = nil
+    ) -> ClusterResult {
+        var trial = options(.fastest)
+        trial.recordsInputs = true
+        trial.faults = ClusterFaults()
+        let first = ClusterSimulator(graph: graph, options: trial, world: world).run()
+        guard first.waiting == 0, let (instance, rows) = instance(of: first) else { return first }
+        var options = options(.fastest)
+        options.plan = placement(plan(instance), rows)
+        var best = ClusterSimulator(graph: graph, options: options, world: world).run()
+        guard let isBetter else { return best }
+        for allocator in [Allocator.fastest, .loadBalanced] {
+            let other = run(allocator)
+            if isBetter(other, best) { best = other }
+        }
+        return best
+    }
+
+    /// What ran in a trial as an instance, and the attempts in its order.
+    private func instance(of trial: ClusterResult) -> (PlacementInstance, [ScheduledAttempt])? {
+        let rows = trial.schedule
+        var taskOfRow: [UInt32: Int] = [:]
+        for (task, attempt) in rows.enumerated() { taskOfRow[attempt.task] = task }
+        let requests = graph.requests
+        let names = requests.names
+        var tasks: [PlacementInstance.Task] = []
+        for attempt in rows {
+            let origin = Int(attempt.declared)
+            let request = requests.requests[Int(requests.ofOptions[Int(graph.optionIndices[origin])])]
+            let times = workers.indices.map { time(attempt, origin, request, on: $0) }
+            guard times.contains(where: \.isFinite) else { return nil }
+            let inputs = (trial.inputs[attempt.task] ?? []).compactMap { row -> PlacementInstance.Input? in
+                guard let producer = taskOfRow[row] else { return nil }
+                let bytes = world.bytes(Int(row), origin: Int(rows[producer].declared))
+                return PlacementInstance.Input(producer: producer, size: .bytes(Double(bytes)))
+            }
+            tasks.append(
+                PlacementInstance.Task(
+                    name: "\(attempt.task)", runTime: .perWorker(times), amounts: amounts(request, names),
+                    inputs: inputs))
+        }
+        let places = workers.map { worker in
+            PlacementInstance.Worker(
+                name: worker.offer.capacity.name, speed: worker.offer.speed,
+                amounts: names.map { name in
+                    let indices = worker.offer.indices[name].map { UInt64($0.count) * 10_000 }
+                    return Int64(clamping: min(indices ?? worker.offer.capacity.total(name), 1 << 60))
+                }, price: worker.offer.price / 3600)
+        }
+        guard
+            let instance = try? PlacementInstance(
+                name: graph.name, resources: names, tasks: tasks, workers: places, network: network)
+        else { return nil }
+        return (instance, rows)
+    }
+
+    /// Pools are no resource of a worker: plans do not know of them, the run by the plan does.
+    private func amounts(_ request: TaskRequest, _ names: [String]) -> [Int64] {
+        var amounts = [Int64](repeating: 0, count: names.count)
+        for amount in request.variants[0].amounts {
+            let name = names[Int(amount.resource)]
+            let isPool = shared[name] != nil || graph.requests.limits.contains { $0.resource == amount.resource }
+            if !isPool { amounts[Int(amount.resource)] = Int64(clamping: amount.amount) }
+        }
+        return amounts
+    }
+
+    private func time(_ attempt: ScheduledAttempt, _ origin: Int, _ request: TaskRequest, on worker: Int) -> Double {
+        let offer = workers[worker].offer
+        let isRight =
+            request.worker.map { $0 == offer.capacity.name } ?? true
+            && request.labels.allSatisfy { label in
+                offer.capacity.labels[label.name].map { label.values.contains($0) } ?? false
+            } && workers[worker].joinsAt == 0 && offer.leavesAt == nil
+        guard isRight else { return .infinity }
+        let row = Int(attempt.task)
+        return Double(world.duration(row, origin: origin, worker: worker, variant: 0, speed: offer.speed)) / 1e9
+    }
+
+    private func placement(_ schedule: Schedule, _ rows: [ScheduledAttempt]) -> PlacementPlan {
+        var plan = PlacementPlan()
+        let order = schedule.entries.indices.sorted { left, right in
+            (schedule.entries[left].start, left) < (schedule.entries[right].start, right)
+        }
+        for (position, task) in order.enumerated() {
+            let attempt = rows[task]
+            plan[Int(attempt.declared), attempt.element < 0 ? nil : Int(attempt.element)] = PlacementPlan.Entry(
+                worker: Int32(schedule.entries[task].worker), order: UInt32(position))
+        }
+        return plan
+    }
+
+    /// The name of an attempt's task: `id`, `id[3]` of an instance, `id[#3]` of a node of a reduce.
+    package func name(_ attempt: ScheduledAttempt) -> String {
+        let name = graph.name(TaskID(rawValue: attempt.declared))
+        guard attempt.element >= 0 else { return name }
+        let isMap = graph.kind(TaskID(rawValue: attempt.declared)) == .map
+        return isMap ? "\(name)[\(attempt.element + 1)]" : "\(name)[#\(attempt.element + 1)]"
+    }
+}
