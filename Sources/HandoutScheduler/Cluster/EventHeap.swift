@@ -14,6 +14,7 @@ struct EventHeap<Event: BitwiseCopyable> {
     private var planned: UInt64 = 0
 
     var isEmpty: Bool { heap.isEmpty }
+    var nextTime: UInt64? { heap.first?.time }
 
     mutating func plan(_ event: Event, at time: UInt64) {
         let entry = Entry(time: time, number: planned, event: event)

@@ -20,18 +20,18 @@ final class ClassQueue {
     /// Ready rows; those that are no longer ready are dropped when they come first.
     @exclusivity(unchecked) var queue = ReadyQueue()
     /// By worker: labels and name are right, and some variant could ever fit.
-    private(set) var eligible: [Bool] = []
+    @exclusivity(unchecked) private(set) var eligible: [Bool] = []
     /// How many changes of workers were looked at, of which list.
-    private var cursor = 0
-    private var epoch = 0
-    private var heap: [Candidate] = []
+    @exclusivity(unchecked) private var cursor = 0
+    @exclusivity(unchecked) private var epoch = 0
+    @exclusivity(unchecked) private var heap: [Candidate] = []
     /// The row that scores are of, where they are of one.
-    private(set) var scoredRow = UInt32.max
+    @exclusivity(unchecked) private(set) var scoredRow = UInt32.max
     /// Mean run time of those that have ended, in nanoseconds times speed.
-    private(set) var meanTime: Double = 0
-    private var ended = 0.0
+    @exclusivity(unchecked) private(set) var meanTime: Double = 0
+    @exclusivity(unchecked) private var ended = 0.0
     /// It is in the list of classes that have ready rows.
-    var isActive = false
+    @exclusivity(unchecked) var isActive = false
 
     init(number: Int, request: TaskRequest) {
         self.number = number

@@ -15,6 +15,9 @@ package struct ScoreQuestion: Sendable {
 }
 
 /// Requests, workers and claims of a run in which they matter.
+///
+/// Its parts, and those of `WorkerTable` and `ClassQueue`, are reached through the core only, which one caller at a time
+/// enters: access to them is not checked again (a tenth of the time that a placement takes).
 final class Placer {
     /// What runs, by row.
     struct Claim {
@@ -28,36 +31,36 @@ final class Placer {
 
     let requests: RequestTable
     let workers: WorkerTable
-    private(set) var classes: [ClassQueue] = []
-    private var classOfRequest: [UInt32: Int] = [:]
+    @exclusivity(unchecked) private(set) var classes: [ClassQueue] = []
+    @exclusivity(unchecked) private var classOfRequest: [UInt32: Int] = [:]
     /// Rows with amounts of their own.
-    private var classOfRow: [UInt32: Int] = [:]
+    @exclusivity(unchecked) private var classOfRow: [UInt32: Int] = [:]
     /// Classes that have ready rows, or had.
-    private(set) var active: [Int] = []
-    var allocator: Allocator
-    var claims: [UInt32: Claim] = [:]
-    var reservation: Reservation?
-    var random: SplitMix64
-    var plan: PlacementPlan?
+    @exclusivity(unchecked) private(set) var active: [Int] = []
+    @exclusivity(unchecked) var allocator: Allocator
+    @exclusivity(unchecked) var claims: [UInt32: Claim] = [:]
+    @exclusivity(unchecked) var reservation: Reservation?
+    @exclusivity(unchecked) var random: SplitMix64
+    @exclusivity(unchecked) var plan: PlacementPlan?
     /// Answers that a strategy has yet to give.
-    private(set) var questions: [ScoreQuestion] = []
+    @exclusivity(unchecked) private(set) var questions: [ScoreQuestion] = []
     /// By class: workers that are asked about.
-    private var asked: [Int: Set<Int>] = [:]
+    @exclusivity(unchecked) private var asked: [Int: Set<Int>] = [:]
     /// The strategy is off, or this round: the built-in one decides.
-    var fallsBack = false
+    @exclusivity(unchecked) var fallsBack = false
     /// Tasks are placed one by one, on workers that joined.
-    var hasWorkers = false
+    @exclusivity(unchecked) var hasWorkers = false
     /// Some row is to run near a result.
-    var hasNear = false
+    @exclusivity(unchecked) var hasNear = false
     /// Where results are, and how large; kept only where placement asks for it.
     struct Home {
         var worker: Int32
         var bytes: UInt64
     }
-    var homes: [UInt32: Home] = [:]
+    @exclusivity(unchecked) var homes: [UInt32: Home] = [:]
     /// Nothing is asked of the strategy before this moment.
-    var waitsUntil: UInt64 = 0
-    private var pinnedClasses: [UInt64: Int] = [:]
+    @exclusivity(unchecked) var waitsUntil: UInt64 = 0
+    @exclusivity(unchecked) private var pinnedClasses: [UInt64: Int] = [:]
 
     /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
     /// run must end all the same.
@@ -309,26 +312,31 @@ final class Placer {
         guard let worker = reservation?.worker ?? nearest(queue),
             let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
         else { return }
-        var held = reservation ?? Reservation(requestClass: queue.number, worker: worker, kept: [:])
-        for amount in variant.amounts where workers.free(worker, Int(amount.resource)) < amount.amount {
-            held.kept[amount.resource] = amount.amount
+        if reservation == nil { reservation = Reservation(requestClass: queue.number, worker: worker, kept: []) }
+        for amount in variant.amounts
+        where workers.free(worker, Int(amount.resource)) < amount.amount && reservation?.kept(amount.resource) == nil {
+            reservation?.kept.append(amount)
         }
-        reservation = held
     }
 
+    /// The worker that lacks the least, of those that changed last: to look at all of them for every row would cost
+    /// (rows × workers). Where none of these could ever have it, of all.
     private func nearest(_ queue: ClassQueue) -> Int? {
         var best: (worker: Int, lack: Double)?
-        for worker in 0..<workers.count
-        where worker < queue.eligible.count && queue.eligible[worker] && workers.facts[worker].isUp {
-            guard let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
-            else { continue }
-            var lack = 0.0
-            for amount in variant.amounts {
-                let free = workers.free(worker, Int(amount.resource))
-                if free < amount.amount { lack += Double(amount.amount - free) / Double(amount.amount) }
-            }
-            if best.map({ lack < $0.lack }) ?? true { best = (worker, lack) }
-        }
+        for change in workers.changes.suffix(32) { consider(Int(change), queue, &best) }
+        if best == nil { for worker in 0..<workers.count { consider(worker, queue, &best) } }
         return best?.worker
+    }
+
+    private func consider(_ worker: Int, _ queue: ClassQueue, _ best: inout (worker: Int, lack: Double)?) {
+        guard worker < queue.eligible.count, queue.eligible[worker], workers.facts[worker].isUp,
+            let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
+        else { return }
+        var lack = 0.0
+        for amount in variant.amounts {
+            let free = workers.free(worker, Int(amount.resource))
+            if free < amount.amount { lack += Double(amount.amount - free) / Double(amount.amount) }
+        }
+        if best.map({ lack < $0.lack }) ?? true { best = (worker, lack) }
     }
 }

@@ -94,7 +94,8 @@ extension SchedulerCore {
             if let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
                 return (place, best.worker, best.variant)
             }
-            if !isBlocked && placer.allocator.keepsRoom { placer.reserve(queue) }
+            // Where nothing could overtake it, nothing has to be kept.
+            if !isBlocked && heads.count > 1 && placer.allocator.keepsRoom { placer.reserve(queue) }
             isBlocked = true
         }
         return nil

@@ -47,18 +47,18 @@ final class WorkerTable {
     let names: [String]
     let isPool: [Bool]
     private let stride: Int
-    private var totals: [UInt64]
-    private var claimed: [UInt64]
+    @exclusivity(unchecked) private var totals: [UInt64]
+    @exclusivity(unchecked) private var claimed: [UInt64]
     /// By place in the matrix: what is free of each index.
-    private var indexFree: [Int: [UInt64]] = [:]
-    private(set) var facts: [Facts] = []
-    private var numbers: [String: Int] = [:]
+    @exclusivity(unchecked) private var indexFree: [Int: [UInt64]] = [:]
+    @exclusivity(unchecked) private(set) var facts: [Facts] = []
+    @exclusivity(unchecked) private var numbers: [String: Int] = [:]
     /// Workers in the order in which they changed: whoever remembers scores reads on from where it was.
-    private(set) var changes: [UInt32] = []
+    @exclusivity(unchecked) private(set) var changes: [UInt32] = []
     /// How often `changes` was begun anew.
-    private(set) var changesEpoch = 0
+    @exclusivity(unchecked) private(set) var changesEpoch = 0
     /// Counts changes of pools.
-    private(set) var poolVersion = 0
+    @exclusivity(unchecked) private(set) var poolVersion = 0
 
     init(names: [String], pools: [String: UInt64]) {
         self.names = names
@@ -152,7 +152,7 @@ final class WorkerTable {
         for amount in amounts {
             let resource = Int(amount.resource)
             var free = free(worker, resource)
-            if let held, held.worker == worker || isPool[resource], let kept = held.kept[amount.resource] {
+            if let held, held.worker == worker || isPool[resource], let kept = held.kept(amount.resource) {
                 free = free > kept ? free - kept : 0
             }
             guard amount.amount <= free else { return false }
@@ -283,5 +283,7 @@ struct Reservation {
     var requestClass: Int
     var worker: Int
     /// What nobody else may claim there, by resource: only of what the waiting class is short of, or once was.
-    var kept: [UInt32: UInt64]
+    var kept: [ResourceAmount]
+
+    func kept(_ resource: UInt32) -> UInt64? { kept.first { $0.resource == resource }?.amount }
 }
