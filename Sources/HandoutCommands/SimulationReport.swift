@@ -12,7 +12,8 @@ struct SimulationReport {
         var text =
             "{\"allocator\":\(TextEscape.json(run.allocator)),\"makespan\":\(run.makespan),"
             + "\"cost\":\(run.cost),\"utilisation\":\(run.utilisation),\"bytes_moved\":\(run.bytesMoved),"
-            + "\"waiting\":\(run.waiting),\"failed\":\(run.failed),\"schedule\":["
+            + (run.waiting > 0 ? "\"waiting\":\(run.waiting)," : "")
+            + (run.failed > 0 ? "\"failed\":\(run.failed)," : "") + "\"schedule\":["
         for (number, entry) in run.entries.enumerated() {
             if number > 0 { text += "," }
             text +=

@@ -81,6 +81,7 @@ import Testing
         #expect(unknown.status == 2)
         #expect(
             unknown.errorText
-                == "--allocator: expected time, cost, heft, peft, cpop, min-min, max-min, lookahead, got 'best'\n")
+                == "--allocator: expected time, cost, first-available, load-balanced, locality, heft, peft, cpop, min-min, max-min, lookahead, got 'best'\n"
+        )
     }
 }
