@@ -40,7 +40,10 @@ package struct TimePlanner {
         return decoder.schedule
     }
 
-    /// What all list schedulers give, whatever the budget, and then the generation schemes by all rules.
+    /// These run whatever the budget: the result is never longer than any of theirs.
+    private static let always: [ListScheduler] = [.heft, .peft, .cpop, .minMin]
+
+    /// What the list schedulers give, and then the generation schemes by all rules.
     private static func seeds(_ decoder: Decoder) -> [Candidate] {
         var seeds: [Candidate] = []
         func add(_ fill: (Timetable) -> Void) {
@@ -52,9 +55,12 @@ package struct TimePlanner {
             decoder.offer(candidate.makespan)
             seeds.append(candidate)
         }
-        for scheduler in ListScheduler.allCases { add { scheduler.fill($0) } }
-        // At each moment of the parallel scheme all ready tasks are looked at.
+        for scheduler in always { add { scheduler.fill($0) } }
+        // These take a time that grows with the square of what is ready at once.
         let isSmall = decoder.model.count * decoder.model.workers <= 20_000
+        for scheduler in [ListScheduler.lookahead, .maxMin] where isSmall && !decoder.isOver {
+            add { scheduler.fill($0) }
+        }
         for rule in PriorityRule.allCases where !decoder.isOver {
             let priorities = rule.priorities(decoder.model)
             add { $0.fillSerially(by: priorities) }
