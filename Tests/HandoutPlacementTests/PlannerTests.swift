@@ -102,6 +102,19 @@ import Testing
         }
     }
 
+    /// Nothing can move, and the bound, which knows no transfers, cannot be reached: the budget ends it.
+    @Test func `tasks that can only run in one place are planned`() {
+        var second = PlacementInstance.Task(name: "b", runTime: .perWorker([.infinity, 2]), amounts: [])
+        second.inputs = [.init(producer: 0, size: .cost(5))]
+        let tasks = [PlacementInstance.Task(name: "a", runTime: .perWorker([3, .infinity]), amounts: []), second]
+        let workers = [PlacementInstance.Worker(name: "x", amounts: []), .init(name: "y", amounts: [], price: 1)]
+        let instance = Samples.make("pinned", [], tasks, workers)
+        let fast = TimePlanner(instance).plan(PlanningBudget(evaluations: 100))
+        #expect(fast.entries.map(\.start) == [0, 8])
+        #expect(CostPlanner(instance).plan(deadline: 10, PlanningBudget(evaluations: 100)) == fast)
+        #expect(CostPlanner(instance).plan(deadline: 1, PlanningBudget(evaluations: 100)) == fast)
+    }
+
     @Test func `what a schedule costs, uses and moves`() {
         var second = PlacementInstance.Task(name: "b", runTime: .base(6), amounts: [10_000, 30_000])
         second.inputs = [.init(producer: 0, size: .bytes(50))]

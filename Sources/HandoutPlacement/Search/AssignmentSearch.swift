@@ -60,7 +60,10 @@ final class AssignmentSearch {
             if steps % 32 == 0 {
                 temperature = hot * exponential(steepness * (decoder.progress - begin))
             }
-            guard move() else { continue }
+            guard move() else {
+                decoder.count()  // where nothing can move the budget ends the search
+                continue
+            }
             // The draw that decides about acceptance first, so that decoding knows its limit.
             let limit = current.makespan * (1 - temperature * logarithm(1 - random.unit()))
             let makespan = decoder.decode(current, limit: limit)
