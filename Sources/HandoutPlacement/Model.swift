@@ -11,6 +11,8 @@ final class Model {
     let guards: UnsafeMutablePointer<UInt64>
     /// [task × words + word]
     let requests: UnsafeMutablePointer<UInt64>
+    /// Of one word: the least amount that any task asks for, resource by resource.
+    let leastRequest: UInt64
     /// [worker × words + word]
     let capacities: UnsafeMutablePointer<UInt64>
     /// [task × workers + worker]; infinite: it cannot run there.
@@ -46,6 +48,11 @@ final class Model {
         words = packed.words
         guards = copy(packed.guards)
         requests = copy(instance.tasks.flatMap { packed.request($0.amounts) })
+        leastRequest =
+            packed.request(
+                instance.resources.indices.map { resource in
+                    instance.tasks.lazy.map { $0.amounts[resource] }.min() ?? 0
+                })[0]
         capacities = copy(instance.workers.flatMap { packed.capacity($0.amounts) })
         var first: [Int32] = [0]
         var all: [Int32] = []

@@ -5,6 +5,8 @@ struct Profile: BitwiseCopyable {
     private(set) var times: UnsafeMutablePointer<Double>
     private(set) var free: UnsafeMutablePointer<UInt64>
     private(set) var count: Int
+    /// Before this step not even the least request fits.
+    private var open = 0
     private var room: Int
     private let words: Int
 
@@ -24,6 +26,7 @@ struct Profile: BitwiseCopyable {
     @inline(__always)
     mutating func reset(_ capacity: UnsafePointer<UInt64>) {
         count = 1
+        open = 0
         times[0] = 0
         for word in 0..<words { free[word] = capacity[word] }
     }
@@ -31,18 +34,23 @@ struct Profile: BitwiseCopyable {
     /// The first time from `ready` on when the request fits for all of `duration`. The request must fit an empty
     /// worker. O(log steps + steps passed).
     @inline(__always)
-    func earliest(
-        _ request: UnsafePointer<UInt64>, _ guards: UnsafePointer<UInt64>, from ready: Double, for duration: Double
+    mutating func earliest(
+        _ request: UnsafePointer<UInt64>, _ guards: UnsafePointer<UInt64>, least: UInt64, from ready: Double,
+        for duration: Double
     ) -> Double {
         words == 1
-            ? earliest(request[0], guards[0], from: ready, for: duration)
+            ? earliest(request[0], guards[0], least, from: ready, for: duration)
             : earliestWide(request, guards, from: ready, for: duration)
     }
 
     @inline(__always)
-    private func earliest(_ request: UInt64, _ guards: UInt64, from ready: Double, for duration: Double) -> Double {
-        var step = self.step(at: ready)
-        var start = ready
+    private mutating func earliest(
+        _ request: UInt64, _ guards: UInt64, _ least: UInt64, from ready: Double, for duration: Double
+    ) -> Double {
+        // Many tasks wait for room on a worker that is full up to some time: what is full is passed once, not by each.
+        while (free[open] &- least) & guards != guards { open += 1 }
+        var (step, start) = (open, times[open])
+        if ready >= start { (step, start) = (self.step(at: ready), ready) }
         let last = count - 1
         while true {
             while (free[step] &- request) & guards != guards {
@@ -56,6 +64,11 @@ struct Profile: BitwiseCopyable {
             step = next + 1
             start = times[step]
         }
+    }
+
+    /// Not even the least request fits at that moment. With wide requests the answer may be no where it is yes.
+    func isFull(at time: Double, _ guards: UnsafePointer<UInt64>, least: UInt64) -> Bool {
+        words == 1 && (free[step(at: time)] &- least) & guards[0] != guards[0]
     }
 
     private func earliestWide(
@@ -107,7 +120,7 @@ struct Profile: BitwiseCopyable {
     mutating func reserve(_ request: UnsafePointer<UInt64>, from start: Double, to finish: Double) {
         guard finish > start else { return }
         let first = cut(at: start)
-        let last = cut(at: finish, from: first)
+        let last = cut(at: finish)
         for step in first..<last {
             for word in 0..<words { free[step * words + word] &-= request[word] }
         }
@@ -118,8 +131,9 @@ struct Profile: BitwiseCopyable {
     /// Undoes `reserve`.
     mutating func release(_ request: UnsafePointer<UInt64>, from start: Double, to finish: Double) {
         guard finish > start else { return }
+        open = 0
         let first = cut(at: start)
-        let last = cut(at: finish, from: first)
+        let last = cut(at: finish)
         for step in first..<last {
             for word in 0..<words { free[step * words + word] &+= request[word] }
         }
@@ -129,7 +143,7 @@ struct Profile: BitwiseCopyable {
 
     /// Makes a step begin at `time` and returns it.
     @inline(__always)
-    private mutating func cut(at time: Double, from low: Int = 0) -> Int {
+    private mutating func cut(at time: Double) -> Int {
         var step = self.step(at: time)
         if times[step] == time { return step }
         if count == room { grow() }

@@ -28,27 +28,51 @@ package struct TimePlanner {
     ) -> Schedule {
         let bound = max(instance.lowerBound(model), target)
         let decoder = Decoder(instance, model, lowerBound: bound, budget: budget)
-        var seeds: [Candidate] = []
-        for scheduler in ListScheduler.allCases {
-            decoder.forward.clear()
-            decoder.count()
-            scheduler.fill(decoder.forward)
-            let candidate = Candidate(count: model.count)
-            candidate.assign(decoder.forward, decoder.sort)
-            decoder.offer(candidate.makespan)
-            seeds.append(candidate)
+        let seeds = TimePlanner.seeds(decoder)
+        if model.workers > 1 {
+            var climb = PrioritySearch(decoder, seed: seed)
+            climb.climb(until: decoder.progress + 0.1)
+            anneal(decoder)
         }
-        if model.workers > 1 { anneal(decoder, seeds) }
         var search = GeneticSearch(decoder, size: model.count <= 150 ? 50 : 30, rounds: 2, seed: seed)
         search.run(from: seeds)
         search.deallocate()
         return decoder.schedule
     }
 
+    /// These run whatever the budget: the result is never longer than any of theirs.
+    private static let always: [ListScheduler] = [.heft, .peft, .cpop, .minMin]
+
+    /// What the list schedulers give, and then the generation schemes by all rules.
+    private static func seeds(_ decoder: Decoder) -> [Candidate] {
+        var seeds: [Candidate] = []
+        func add(_ fill: (Timetable) -> Void) {
+            decoder.forward.clear()
+            decoder.count()
+            fill(decoder.forward)
+            let candidate = Candidate(count: decoder.model.count)
+            candidate.assign(decoder.forward, decoder.sort)
+            decoder.offer(candidate.makespan)
+            seeds.append(candidate)
+        }
+        for scheduler in always { add { scheduler.fill($0) } }
+        // These take a time that grows with the square of what is ready at once.
+        let isSmall = decoder.model.count * decoder.model.workers <= 20_000
+        for scheduler in [ListScheduler.lookahead, .maxMin] where isSmall && !decoder.isOver {
+            add { scheduler.fill($0) }
+        }
+        for rule in PriorityRule.allCases where !decoder.isOver {
+            let priorities = rule.priorities(decoder.model)
+            add { $0.fillSerially(by: priorities) }
+            if isSmall && !decoder.isOver { add { $0.fillInParallel(by: priorities) } }
+        }
+        return seeds
+    }
+
     private static let annealings = 3
 
-    /// Annealings one after the other, each from the best so far, and justification of what each finds.
-    private func anneal(_ decoder: Decoder, _ seeds: [Candidate]) {
+    /// A climb and annealings one after the other, each from the best so far, and justification of what each finds.
+    private func anneal(_ decoder: Decoder) {
         let search = AssignmentSearch(decoder, seed: seed)
         let begin = decoder.progress
         for round in 1...TimePlanner.annealings where !decoder.isOver {

@@ -45,7 +45,15 @@ final class Timetable {
     func earliest(_ task: Int, on worker: Int, from ready: Double) -> Double {
         let time = model.runTime(task, worker)
         guard time > 0 else { return ready }
-        return profiles[worker].earliest(model.requests + task * model.words, model.guards, from: ready, for: time)
+        return profiles[worker].earliest(
+            model.requests + task * model.words, model.guards, least: model.leastRequest, from: ready, for: time)
+    }
+
+    /// No worker has room at that moment, for any task that takes time.
+    func isFull(at time: Double) -> Bool {
+        (0..<model.workers).allSatisfy {
+            profiles[$0].isFull(at: time, model.guards, least: model.leastRequest)
+        }
     }
 
     @inline(__always)

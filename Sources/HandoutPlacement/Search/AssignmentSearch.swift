@@ -36,9 +36,12 @@ final class AssignmentSearch {
         positions.deallocate()
     }
 
-    /// Start and end of the temperature, as parts of the makespan.
-    private static let hot = 0.04
-    private static let cold = 0.0001
+    /// The temperature at the start, a part of the makespan. Large graphs begin colder: a budget has fewer moves for
+    /// each of their tasks, and what heat destroys must be found again.
+    private var hot: Double {
+        let count = Double(max(1, model.count))
+        return min(0.04, 300 / (count * count))
+    }
 
     /// One annealing from `start` on, which ends when this part of the budget is used up. Gives the best that it saw.
     func anneal(from start: Candidate, until end: Double) -> Candidate {
@@ -48,15 +51,19 @@ final class AssignmentSearch {
         let best = Candidate(count: model.count)
         best.assign(current)
         let begin = decoder.progress
-        let steepness = logarithm(AssignmentSearch.cold / AssignmentSearch.hot) / (end - begin)
-        var temperature = AssignmentSearch.hot
+        let steepness = logarithm(0.01) / (end - begin)
+        let hot = self.hot
+        var temperature = hot
         var steps = 0
         while decoder.progress < end && !decoder.isOver {
             steps += 1
             if steps % 32 == 0 {
-                temperature = AssignmentSearch.hot * exponential(steepness * (decoder.progress - begin))
+                temperature = hot * exponential(steepness * (decoder.progress - begin))
             }
-            guard move() else { continue }
+            guard move() else {
+                decoder.count()  // where nothing can move the budget ends the search
+                continue
+            }
             // The draw that decides about acceptance first, so that decoding knows its limit.
             let limit = current.makespan * (1 - temperature * logarithm(1 - random.unit()))
             let makespan = decoder.decode(current, limit: limit)
@@ -100,10 +107,10 @@ final class AssignmentSearch {
         let index = isCritical ? random.below(chain.count) : 0
         let task = isCritical ? Int(chain[index]) : random.below(model.count)
         switch random.unit() {
-        case ..<0.30: return reassign(task)
-        case ..<0.45: return join(task)
-        case ..<0.70: return exchange(task)
-        case ..<0.80 where isCritical: return gather(index)
+        case ..<0.20: return reassign(task)
+        case ..<0.35: return join(task)
+        case ..<0.50: return exchange(task)
+        case ..<0.75 where isCritical: return gather(index)
         case ..<0.90: return free(task)
         default: return shift(task)
         }
@@ -154,7 +161,7 @@ final class AssignmentSearch {
 
     /// Some consecutive tasks of the chain to one worker.
     private func gather(_ index: Int) -> Bool {
-        let last = min(chain.count - 1, index + 1 + random.below(5))
+        let last = min(chain.count - 1, index + 1 + random.below(12))
         let worker = current.workers[Int(chain[index + random.below(last - index + 1)])]
         for position in index...last {
             let task = Int(chain[position])
