@@ -2330,8 +2330,8 @@ local function run_map(run, instance, node)
     local name = ("%s%s[%s]"):format(instance.prefix, node.id, key_text(key))
     local element = elements.cells[i]
     local own = { element = value_of(element), key = key }
-    local state = gate(instance, node, own)
-    if not state and bad[element.state] and not node.options.always then state = "skipped" end
+    local is_lost = bad[element.state] and not node.options.always
+    local state = is_lost and "skipped" or gate(instance, node, own)
     local item
     if state then
       item = { state = state, reason = "skipped" }
