@@ -228,6 +228,11 @@ extension SchedulerCore {
         if hasTrait(origin, RowTraits.conditional), !meetsConditions(origin, shift) {
             return end(row, .absent)
         }
+        if isGated(origin), let base = base(of: origin).map({ $0 + shift }), !RowState.isGood(state(base)),
+            kinds[origin] == Word.inputKind || blockOfOwner[UInt32(truncatingIfNeeded: base)] == nil
+        {
+            return end(row, .upstream)
+        }
         switch kinds[origin] {
         case Word.taskKind, Word.whenKind:
             if hasTrait(origin, RowTraits.pseudo) {
@@ -267,9 +272,26 @@ extension SchedulerCore {
     func isTrue(_ row: Int) -> Bool {
         let state = state(row)
         if state == RowState.done { return status[row] & RowFlags.falsy == 0 }
-        // A map in which something failed has the values of its other instances.
-        return state == RowState.skipped && blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil
-            && kinds[declaredRow(of: row)] == Word.mapKind
+        guard state == RowState.skipped else { return false }
+        // A map in which something failed has the values of its other instances, and so has what stands for it.
+        let (origin, shift) = originOfFrameRow(row)
+        if kinds[origin] == Word.inputKind, let base = base(of: origin) {
+            return meetsGates(origin, shift) && isTrue(base + shift)
+        }
+        return blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil && kinds[origin] == Word.mapKind
+    }
+
+    /// All that comes after the data of a row has ended well.
+    func meetsGates(_ origin: Int, _ shift: Int) -> Bool {
+        var isData = true
+        for word in referenceWords(origin) {
+            if Word.endsInputs(word) { break }
+            if Word.endsData(word) { isData = false }
+            if !isData && Word.operation(word) == 0 && !RowState.isGood(state(Word.payload(word) + shift)) {
+                return false
+            }
+        }
+        return true
     }
 
     private func picksInstance(_ origin: Int) -> Bool {
