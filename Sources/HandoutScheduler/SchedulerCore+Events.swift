@@ -241,7 +241,8 @@ extension SchedulerCore {
                 makeReady(row, key: readyKey(row), slot: slot)
             }
         case Word.mapKind, Word.reduceKind: expandOrAsk(row, origin, shift, slot: slot, now, &output)
-        case Word.selectorKind: ask(row, &output)
+        case Word.selectorKind:
+            if lacksInstances(of: origin, shift) { end(row, .upstream) } else { ask(row, &output) }
         case Word.selectKind:
             if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) {
                 ask(row, &output)
@@ -292,6 +293,16 @@ extension SchedulerCore {
             }
         }
         return true
+    }
+
+    /// The elements that a selector picks parts of failed before there was any.
+    private func lacksInstances(of selector: Int, _ shift: Int) -> Bool {
+        guard !hasTrait(selector, RowTraits.always) else { return false }
+        for word in referenceWords(selector) where Word.operation(word) == Word.own {
+            let base = Word.payload(word) + shift
+            return !RowState.isGood(state(base)) && blockOfOwner[UInt32(truncatingIfNeeded: base)] == nil
+        }
+        return false
     }
 
     private func picksInstance(_ origin: Int) -> Bool {

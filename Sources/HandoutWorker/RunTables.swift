@@ -366,8 +366,12 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func notElements(_ what: String, _ source: Reference?, _ declared: TaskID) -> ExpansionError {
-        // As it was declared: without the names of includes.
-        let name = source.map { plan.graph.name(TaskID($0.payload)).split(separator: "/").last ?? "" }
+        // As it is called where the map is declared: without the names of the includes that the map is in.
+        let name = source.map { source in
+            let whole = plan.graph.name(TaskID(source.payload))
+            let own = plan.graph.name(declared).split(separator: "/").dropLast().map { $0 + "/" }.joined()
+            return whole.hasPrefix(own) ? String(whole.dropFirst(own.count)) : whole
+        }
         let from = name.map { " of task '\($0)'" } ?? ""
         return failure("over: expected a list or a keyed table, got \(what)\(from)", declared)
     }

@@ -360,6 +360,18 @@ import Testing
                 """, ["t=[[false,false],{\"1\":\"skipped\"}]", "a[1]: bad", "a[2]: bad"])
     }
 
+    @Test func `an inline map that never got its instances has no value`() throws {
+        try expect(
+            RegressionTests.missing + """
+                local s = handout.graph "s"
+                s:output("o", s:task("t", { needs = { s:input "n" } }, function(x) return x end))
+                local none, t = g:task("none", function() return {} end), g:task("t", bad)
+                local m = g:map("m", { over = none }, s)
+                local i = g:map("i", { inline = true, over = none, needs = { t, m:at() } }, function() return 1 end)
+                g:map("n", { over = i, needs = { m:at(function(e, k) return k end) } }, function(x) return x end)
+                """, ["n=null", "t: bad"])
+    }
+
     @Test func `with always a list picked from what failed is a list of nothing, and true`() throws {
         try expect(
             RegressionTests.missing + """

@@ -211,7 +211,7 @@ void handout_push_indirect(lua_State *L, handout_runner *runner, uint32_t task) 
         }
         if (words) handout_push_argument(L, runner, &owner, words);
         else lua_pushnil(L);
-    } else if (is_inline(tables, place.origin)) {
+    } else if (is_inline(tables, place.origin) && (kind != HANDOUT_ROW_MAP || place.group)) { /* no map that has no instances */
         push_computed(L, runner, &place);
     } else {
         lua_pushnil(L);
@@ -219,6 +219,19 @@ void handout_push_indirect(lua_State *L, handout_runner *runner, uint32_t task) 
 }
 
 /* ---- What is missing ---- */
+
+static const char *why_missing(lua_State *L, handout_runner *runner, uint32_t row);
+
+/* Why a part of the value of a row is not there: the value has none, or is not there itself. */
+static const char *why_part_missing(lua_State *L, handout_runner *runner, uint32_t row) {
+    handout_place place;
+    handout_locate(runner->tables, row, &place);
+    uint32_t kind = runner->tables->kinds[place.origin];
+    if (kind != HANDOUT_ROW_SELECT && kind != HANDOUT_ROW_SELECTOR) return "skipped";
+    luaL_checkstack(L, 12, "handout.task.missing");
+    const char *why = why_missing(L, runner, row);
+    return why ? why : "skipped";
+}
 
 /* Why the row has no value, or NULL. */
 static const char *why_missing(lua_State *L, handout_runner *runner, uint32_t row) {
@@ -249,6 +262,7 @@ static const char *why_missing(lua_State *L, handout_runner *runner, uint32_t ro
             } else {
                 replace_by_element(L, runner, cell_row);
                 if (!lua_isnil(L, -1)) why = NULL;
+                else why = why_part_missing(L, runner, cell_row);
             }
         }
     }
