@@ -2164,7 +2164,7 @@ local function resolve(instance, node, own)
   if type(key) == "function" then key = key((copy(own.element)), own.key)
   elseif key == nil then key = own.key end
   if type(key) ~= "table" then return key == nil and absent or element_of(cell, key) end
-  local slice = { state = "done", items = {}, keys = {} }
+  local slice = { state = "done", items = {}, keys = {}, is_slice = true }
   for i, one in ipairs(key) do
     local item = element_of(cell, one)
     slice.items[i], slice.keys[i] = item, i
@@ -2222,7 +2222,7 @@ local function add_arguments(instance, node, own, arguments, missing)
   local function note(entry, place_)
     if not missing or not entry.node then return end
     local cell = resolve(instance, entry.node, own)
-    if cell.state ~= "done" then
+    if cell.state ~= "done" and not cell.is_slice then
       missing[place_] = (cell.state == "failed" or cell.reason == "failed") and "failed" or "skipped"
     end
   end
@@ -2258,7 +2258,7 @@ local function elements_of(instance, node)
   if node.over then
     local cell = resolve(instance, node.over)
     if cell.items then return { cells = cell.items, keys = cell.keys, is_keyed = cell.is_keyed } end
-    value, from = cell.value, (" of task '%s'"):format(node.over.id)
+    value, from = cell.value, (" of task '%s'"):format(instance.names[node.over] or node.over.id)
   end
   local kind = type(value)
   if kind ~= "table" or not shape_of(value) then
@@ -2300,7 +2300,7 @@ local function run_inner(run, instance, node, name, own, element)
   for i, output in ipairs(outputs) do
     local cell = resolve(inner, output.node)
     if bad[cell.state] then
-      return node.options.optional and { state = "absent", reason = "failed" } or { state = cell.state }
+      return node.options.optional and { state = "absent", reason = "failed" } or { state = "skipped" }
     end
     if #outputs == 1 then return cell end
     result.items[i], result.keys[i] = cell, output.name
@@ -2330,8 +2330,8 @@ local function run_map(run, instance, node)
     local name = ("%s%s[%s]"):format(instance.prefix, node.id, key_text(key))
     local element = elements.cells[i]
     local own = { element = value_of(element), key = key }
-    local state = gate(instance, node, own)
-    if not state and bad[element.state] and not node.options.always then state = "skipped" end
+    local is_lost = bad[element.state] and not node.options.always
+    local state = is_lost and "skipped" or gate(instance, node, own)
     local item
     if state then
       item = { state = state, reason = "skipped" }
@@ -2386,20 +2386,22 @@ local function run_reduce(run, instance, node)
 end
 
 local function run_include(run, instance, node, wanted)
-  local bound = {}
+  local bound, names = {}, {}
   for name, cell in next, node.bound do bound[name] = cell end
   for _, name in ipairs(node.needs.names) do
-    local is_wanted = not wanted or wanted[node.inner.ids[name]]
-    bound[name] = is_wanted and resolve(instance, node.needs.by[name].node) or absent
+    local input, given = node.inner.ids[name], node.needs.by[name].node
+    bound[name] = (not wanted or wanted[input]) and resolve(instance, given) or absent
+    names[input] = instance.names[given] or given.id
   end
-  return { state = "done", instance = run_graph(run, node.inner, instance.prefix .. node.id .. "/", bound, wanted) }
+  local inner = run_graph(run, node.inner, instance.prefix .. node.id .. "/", bound, wanted, names)
+  return { state = "done", instance = inner }
 end
 
 local runners = { task = run_task, when = run_task, map = run_map, reduce = run_reduce, include = run_include }
 
 --- Runs an instance of a graph: its rows in order of declaration, which is one that no reference goes against.
-function run_graph(run, graph, prefix, bound, wanted)
-  local instance = { prefix = prefix, cells = {} }
+function run_graph(run, graph, prefix, bound, wanted, names)
+  local instance = { prefix = prefix, cells = {}, names = names or {} } -- names: of what inputs were bound to
   for _, input in ipairs(graph.inputs) do
     local cell = bound[input.id] or { state = "done", value = input.value }
     if not bound[input.id] and input.value == nil then

@@ -57,22 +57,28 @@ extension SchedulerCore {
         // Each entry moves from the start of its row's part to its end, which is where the next part starts.
         let own = graph.ownCount
         for row in 0..<declared where row >= own || state(row) != RowState.excluded {
+            var section: UInt32 = 0
             for word in referenceWords(row) {
                 if Word.endsInputs(word) { break }
+                if Word.endsData(word) { section = Word.operation(word) }
                 guard Word.isInput(word) else { continue }
                 let input = Word.payload(word)
                 let place = Int(successorOffsets[input + 1])
                 successorOffsets[input + 1] += 1
-                successors[place] = UInt32(truncatingIfNeeded: row) | edgeKind(row, word)
+                successors[place] = UInt32(truncatingIfNeeded: row) | edgeKind(row, word, isData: section == 0)
             }
         }
     }
 
-    private func edgeKind(_ row: Int, _ word: UInt32) -> UInt32 {
+    private func edgeKind(_ row: Int, _ word: UInt32, isData: Bool) -> UInt32 {
         if isStreamingEdge(row, word) { return SchedulerCore.streamingEdge }
-        // Instances whose elements failed are skipped one by one.
-        let isElements = kinds[row] == Word.selectorKind && Word.operation(word) == Word.over
-        return isElements && kinds[Word.payload(word)] == Word.mapKind ? SchedulerCore.anywayEdge : 0
+        if kinds[row] == Word.selectorKind {
+            // Instances whose elements failed are skipped one by one.
+            let isElements = Word.operation(word) == Word.over && kinds[Word.payload(word)] == Word.mapKind
+            return isElements || Word.operation(word) == Word.own ? SchedulerCore.anywayEdge : 0
+        }
+        // Whether there is a value to stand for is said by the conditions first.
+        return isData && isGated(row) ? SchedulerCore.anywayEdge : 0
     }
 
     /// What each declared row is beside its kind. Only where any is more than a plain task, map or reduce.
@@ -105,6 +111,7 @@ extension SchedulerCore {
             traits[row] = trait
         }
         for row in 0..<declared { describeReferences(row) }
+        if hasAlways { spreadAlways() }
         for template in graph.templates.dropFirst() {
             for output in template.outputs { needsValue(output.task.index) }
         }
@@ -135,6 +142,16 @@ extension SchedulerCore {
                 needsValue(input)
             } else if operation == Word.over || kind >= Word.selectKind || isGraphs {
                 needsValue(input)
+            }
+        }
+    }
+
+    /// What the instances of a map with `always` pick is found in any case, and waited for in any case.
+    private mutating func spreadAlways() {
+        for row in stride(from: declared - 1, through: 0, by: -1) where hasTrait(row, RowTraits.always) {
+            guard kinds[row] == Word.mapKind || kinds[row] == Word.selectorKind else { continue }
+            for word in referenceWords(row) where Word.operation(word) == Word.own {
+                traits[Word.payload(word)] |= RowTraits.always
             }
         }
     }

@@ -230,6 +230,11 @@ extension SchedulerCore {
         if hasTrait(origin, RowTraits.conditional), !meetsConditions(origin, shift) {
             return end(row, .absent)
         }
+        if isGated(origin), let base = base(of: origin).map({ $0 + shift }), !RowState.isGood(state(base)),
+            kinds[origin] == Word.inputKind || blockOfOwner[UInt32(truncatingIfNeeded: base)] == nil
+        {
+            return end(row, .upstream)
+        }
         switch kinds[origin] {
         case Word.taskKind, Word.whenKind:
             if hasTrait(origin, RowTraits.pseudo) {
@@ -238,7 +243,8 @@ extension SchedulerCore {
                 makeReady(row, key: readyKey(row), slot: slot)
             }
         case Word.mapKind, Word.reduceKind: expandOrAsk(row, origin, shift, slot: slot, now, &output)
-        case Word.selectorKind: ask(row, &output)
+        case Word.selectorKind:
+            if lacksInstances(of: origin, shift) { end(row, .upstream) } else { ask(row, &output) }
         case Word.selectKind:
             if hasTrait(origin, RowTraits.needsTruth) || picksInstance(origin) {
                 ask(row, &output)
@@ -269,9 +275,36 @@ extension SchedulerCore {
     func isTrue(_ row: Int) -> Bool {
         let state = state(row)
         if state == RowState.done { return status[row] & RowFlags.falsy == 0 }
-        // A map in which something failed has the values of its other instances.
-        return state == RowState.skipped && blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil
-            && kinds[declaredRow(of: row)] == Word.mapKind
+        guard state == RowState.skipped else { return false }
+        // A map in which something failed has the values of its other instances, and so has what stands for it.
+        let (origin, shift) = originOfFrameRow(row)
+        if kinds[origin] == Word.inputKind, let base = base(of: origin) {
+            return meetsGates(origin, shift) && isTrue(base + shift)
+        }
+        return blockOfOwner[UInt32(truncatingIfNeeded: row)] != nil && kinds[origin] == Word.mapKind
+    }
+
+    /// All that comes after the data of a row has ended well.
+    func meetsGates(_ origin: Int, _ shift: Int) -> Bool {
+        var isData = true
+        for word in referenceWords(origin) {
+            if Word.endsInputs(word) { break }
+            if Word.endsData(word) { isData = false }
+            if !isData && Word.operation(word) == 0 && !RowState.isGood(state(Word.payload(word) + shift)) {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The elements that a selector picks parts of failed before there was any.
+    private func lacksInstances(of selector: Int, _ shift: Int) -> Bool {
+        guard !hasTrait(selector, RowTraits.always) else { return false }
+        for word in referenceWords(selector) where Word.operation(word) == Word.own {
+            let base = Word.payload(word) + shift
+            return !RowState.isGood(state(base)) && blockOfOwner[UInt32(truncatingIfNeeded: base)] == nil
+        }
+        return false
     }
 
     private func picksInstance(_ origin: Int) -> Bool {

@@ -171,13 +171,17 @@ extension SchedulerCore {
         }
     }
 
-    /// The blocks that the instances of a map follow one by one, each once.
+    /// The blocks that the instances of a map, or of a selector of selected elements, follow one by one, each once.
     func streams(of origin: Int, _ shift: Int) -> [Int] {
         var found: [Int] = []
-        guard kinds[origin] == Word.mapKind else { return found }
+        let kind = kinds[origin]
+        guard kind == Word.mapKind || kind == Word.selectorKind else { return found }
         for word in referenceWords(origin) {
             if Word.endsInputs(word) { break }
-            guard Word.isInput(word), isStreamingEdge(origin, word),
+            let isFollowed =
+                kind == Word.mapKind
+                ? Word.isInput(word) && isStreamingEdge(origin, word) : Word.operation(word) == Word.own
+            guard isFollowed,
                 let index = blockOfOwner[UInt32(truncatingIfNeeded: Word.payload(word) + shift)]
             else { continue }
             if !found.contains(Int(index)) { found.append(Int(index)) }
@@ -208,6 +212,8 @@ extension SchedulerCore {
                 if !RowState.hasEnded(state) {
                     missing += 1
                 } else if !RowState.isGood(state) && !always {
+                    // It waits for that one too, so that nothing can start it before it is marked.
+                    missing += 1
                     isLost = true
                 }
             }
@@ -234,6 +240,7 @@ extension SchedulerCore {
         }
         let source = block(of: Int(some))
         let base = Int(blocks[source].first)
+        let always = hasTrait(Int(blocks[index].declared), RowTraits.always)
         var widths = [UInt32](repeating: 0, count: Int(blocks[source].count) + 1)
         for row in set.rows { widths[Int(row) - base + 1] += 1 }
         for place in 1..<widths.count { widths[place] += widths[place - 1] }
@@ -248,7 +255,8 @@ extension SchedulerCore {
                 let state = state(picked)
                 if !RowState.hasEnded(state) {
                     missing += 1
-                } else if !RowState.isGood(state) {
+                } else if !RowState.isGood(state) && !always {
+                    missing += 1
                     lose(first + element)
                 }
             }
@@ -369,18 +377,13 @@ extension SchedulerCore {
                 if !RowState.hasEnded(state) {
                     missing += 1
                 } else if !RowState.isGood(state) && !always {
+                    missing += 1
                     lose(row)
                 }
             }
         }
         remaining[row] = UInt32(missing)
-        if missing == 0 && !isListed(row) { makeReady(row, key: readyKey(row), slot: slot) }
-    }
-
-    /// The row was listed last to end without a lease.
-    private func isListed(_ row: Int) -> Bool {
-        guard !endings.isEmpty else { return false }
-        return Int(truncatingIfNeeded: endings[endings.count - 1] & 0xFFFF_FFFF) == row
+        if missing == 0 { makeReady(row, key: readyKey(row), slot: slot) }
     }
 
     /// The root of a reduce has ended: what it took may go; without a result, none of its tree is of use.

@@ -210,9 +210,10 @@ extension SchedulerCore {
             }
         }
         setState(row, after)
-        // Rows that stand for others say of themselves what those say.
-        let isToBeTold = after == RowState.absent || hasAlways || isGraphInstance(row)
-        if isToBeTold && (kinds[origin] < Word.inputKind || reason == .when) {
+        // Rows that stand for others say of themselves what those say, unless something stands between.
+        let isBarred = reason == .upstream && isGated(origin) && !meetsGates(origin, row - origin)
+        let isToBeTold = after == RowState.absent || hasAlways || isGraphInstance(row) || isBarred
+        if isToBeTold && (kinds[origin] < Word.inputKind || reason == .when || isBarred) {
             output.actions.append(.missing(TaskID(row), failed: failed))
         }
         rowEnded(row, slot: -1, now, &output)

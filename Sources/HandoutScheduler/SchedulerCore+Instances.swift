@@ -77,7 +77,7 @@ extension SchedulerCore {
             let places = Int(pickSets[number].reverseOffsets[place])..<Int(pickSets[number].reverseOffsets[place + 1])
             for position in places {
                 let target = Int(block.first) + Int(pickSets[number].reverse[position])
-                if good { satisfy(target, slot: slot, now, &output) } else { lose(target) }
+                deliver(good, to: target, slot: slot, now, &output)
             }
         case .select:
             if Int(link.row) == row && state(Int(link.block)) == RowState.expanded { endLike(Int(link.block), row) }
@@ -159,7 +159,9 @@ extension SchedulerCore {
     private mutating func endSelector(_ row: Int, _ block: Block) {
         let place = row - Int(block.first)
         let set = Int(block.picks)
-        let verdict = place < pickSets[set].verdicts.count ? pickSets[set].verdicts[place] : .absent
+        // Without a verdict it is a part of an element, and nobody asks whether that is true.
+        guard place < pickSets[set].verdicts.count else { return end(row, .done) }
+        let verdict = pickSets[set].verdicts[place]
         let first = Int(pickSets[set].offsets[place]), last = Int(pickSets[set].offsets[place + 1])
         switch verdict {
         case .list: end(row, .done)

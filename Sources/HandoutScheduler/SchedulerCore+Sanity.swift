@@ -125,10 +125,14 @@ extension SchedulerCore {
         case .selector:
             let set = pickSets[Int(block.picks)]
             return set.rows[Int(set.offsets[place])..<Int(set.offsets[place + 1])].filter { !hasEnded(Int($0)) }.count
-        case .map, .graphs:
-            let shift = Int(block.owner) - Int(block.declared)
-            return streams(of: Int(block.declared), shift).filter { !hasEnded(Int(blocks[$0].first) + place) }.count
+                + missingOfStreams(block, place)
+        case .map, .graphs: return missingOfStreams(block, place)
         }
+    }
+
+    private func missingOfStreams(_ block: Block, _ place: Int) -> Int {
+        streams(of: Int(block.declared), Int(block.owner) - Int(block.declared))
+            .filter { !hasEnded(Int(blocks[$0].first) + place) }.count
     }
 
     private func missingInTree(_ inputs: ReduceShape.Inputs, _ block: Block) -> Int {

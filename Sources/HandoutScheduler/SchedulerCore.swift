@@ -167,6 +167,22 @@ package struct SchedulerCore: ~Copyable {
 
     @inline(__always) func hasTrait(_ declared: Int, _ trait: UInt8) -> Bool { traits[declared] & trait != 0 }
 
+    /// An input or a select with conditions: an output of an included graph, which is absent where that graph is.
+    func isGated(_ declared: Int) -> Bool {
+        let kind = kinds[declared]
+        guard kind == Word.inputKind || kind == Word.selectKind else { return false }
+        return referenceWords(declared).contains { Word.endsData($0) }
+    }
+
+    /// The row that an input or select stands for, or is a part of.
+    func base(of declared: Int) -> Int? {
+        for word in referenceWords(declared) {
+            if Word.operation(word) == 0 { return Word.payload(word) }
+            if Word.endsData(word) { break }
+        }
+        return nil
+    }
+
     private func picksByFunction(_ selector: Int) -> Bool {
         for word in referenceWords(selector) where Word.operation(word) == Word.pick {
             return Word.payload(word) != Reference.pickOwn && Word.payload(word) & Reference.pickFunction != 0
@@ -183,9 +199,11 @@ package struct SchedulerCore: ~Copyable {
             guard kinds[Word.payload(word)] == Word.mapKind else { return false }
             // What a function picks is known when all elements are.
             return kind != Word.selectorKind || !picksByFunction(row)
-        case Word.own: return true
+        // Whether it is true what is picked from an element is known when all those elements are.
+        case Word.own: return kind != Word.selectorKind || !hasTrait(row, RowTraits.needsTruth)
         case 0:
-            return (kind == Word.selectKind || kind == Word.selectorKind) && kinds[Word.payload(word)] == Word.mapKind
+            guard kinds[Word.payload(word)] == Word.mapKind else { return false }
+            return kind == Word.selectorKind || kind == Word.selectKind && !isGated(row)
         default: return false
         }
     }

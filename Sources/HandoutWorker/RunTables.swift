@@ -22,6 +22,8 @@ package final class RunTables: @unchecked Sendable {
     private let pending = Locked(PendingGroups())
     /// For each declared map over a graph the number of its template.
     private let templateOf: [UInt32: UInt32]
+    /// Selectors whose instances are conditions.
+    private let judged: Set<UInt32>
 
     struct PendingGroups {
         var count = 0
@@ -59,6 +61,7 @@ package final class RunTables: @unchecked Sendable {
             }
         }
         self.templateOf = templateOf
+        judged = isIndirect ? RunTables.judgedSelectors(graph) : []
         native = UnsafeMutablePointer<handout_tables>.allocate(capacity: 1)
         let functions = plan.functions
         native.initialize(
@@ -75,6 +78,22 @@ package final class RunTables: @unchecked Sendable {
                 option_flags: optionFlags.base, templates: nativeTemplates.templates.base,
                 template_inputs: nativeTemplates.inputs.base, template_outputs: nativeTemplates.outputs.base,
                 indirect: isIndirect ? 1 : 0))
+    }
+
+    private static func judgedSelectors(_ graph: GraphColumns) -> Set<UInt32> {
+        var found: Set<UInt32> = []
+        for row in 0..<graph.count where graph.kinds[row] == TaskKind.map.rawValue {
+            var isCondition = false
+            for reference in graph.references(of: TaskID(row)).lazy.map({ Reference(word: $0) }) {
+                switch reference.operation {
+                case .when, .unless: isCondition = true
+                case .after, .near, .function: isCondition = false
+                case .own where isCondition: found.insert(UInt32(reference.payload))
+                default: break
+                }
+            }
+        }
+        return found
     }
 
     private static func flags(_ options: TaskOptions) -> UInt8 {
@@ -180,8 +199,14 @@ package final class RunTables: @unchecked Sendable {
         case .failure(let error): return .failure(error)
         }
         let elements = Int(groups.base[Int(index)].elements)
-        guard kind == .selector else { return .success(Expansion(elements: elements)) }
+        guard kind == .selector, !isUnjudgedPart(declared) else { return .success(Expansion(elements: elements)) }
         return select(task, declared, group: index, elements: elements, state, drop)
+    }
+
+    /// The selector picks parts of elements, which need not be there yet, and no condition asks whether they are true.
+    private func isUnjudgedPart(_ selector: TaskID) -> Bool {
+        !judged.contains(selector.rawValue)
+            && plan.graph.references(of: selector).contains { Reference(word: $0).operation == .own }
     }
 
     private func select(
@@ -341,8 +366,12 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func notElements(_ what: String, _ source: Reference?, _ declared: TaskID) -> ExpansionError {
-        // As it was declared: without the names of includes.
-        let name = source.map { plan.graph.name(TaskID($0.payload)).split(separator: "/").last ?? "" }
+        // As it is called where the map is declared: without the names of the includes that the map is in.
+        let name = source.map { source in
+            let whole = plan.graph.name(TaskID(source.payload))
+            let own = plan.graph.name(declared).split(separator: "/").dropLast().map { $0 + "/" }.joined()
+            return whole.hasPrefix(own) ? String(whole.dropFirst(own.count)) : whole
+        }
         let from = name.map { " of task '\($0)'" } ?? ""
         return failure("over: expected a list or a keyed table, got \(what)\(from)", declared)
     }

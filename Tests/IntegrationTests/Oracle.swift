@@ -33,6 +33,7 @@ enum Oracle {
           for name, text in pairs(job.inputs) do job.inputs[name] = handout.json.decode(text) end
           local good, result = pcall(handout.pure.run, job)
           if not good then result = { refused = tostring(result) } end
+          result.values = nil -- an output may be as deep as JSON can be
           for _, failure in ipairs(result.failures or {}) do
             failure.task, failure.message, failure.traceback = shown(failure.task), shown(failure.message), nil
           end

@@ -4,10 +4,12 @@ import Testing
 /// The program against the pure-Lua edition: other code for the same reference.
 @Suite(.enabled(if: Oracle.lua != nil, "lua5.4 is not on PATH"))
 struct OracleTests {
-    /// `HANDOUT_SEED=n` runs that seed alone and prints its script, `HANDOUT_SEEDS=n` runs that many.
+    /// `HANDOUT_SEED=n` runs that seed alone and prints its script, `HANDOUT_SEEDS=n` runs that many from 0, or from
+    /// `HANDOUT_FIRST_SEED`.
     private static let seeds: [UInt64] = {
         func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
-        return number("HANDOUT_SEED").map { [$0] } ?? Array(0..<(number("HANDOUT_SEEDS") ?? 300))
+        let first = number("HANDOUT_FIRST_SEED") ?? 0
+        return number("HANDOUT_SEED").map { [$0] } ?? Array(first..<first + (number("HANDOUT_SEEDS") ?? 300))
     }()
 
     /// `HANDOUT_ORACLE_ONLY=1` runs the pure edition alone: are all scripts accepted?

@@ -59,8 +59,7 @@ struct PlantedBugTests {
             wrong: "ipairs {} do\n    for _, other in ipairs(list) do visit"),
         Bug(
             testDescription: "a failed element skips no instance",
-            right: "if not state and bad[element.state] and not node.options.always then state = \"skipped\" end",
-            wrong: ""),
+            right: "local is_lost = bad[element.state] and not node.options.always", wrong: "local is_lost = false"),
         Bug(
             testDescription: "conditions are the other way round",
             right: "{ when = true, unless = false } do",

@@ -242,8 +242,9 @@ static void copy_words(const copying *now, uint32_t row, uint32_t kind) {
     uint32_t i = 0;
     for (; i < count && !is_section(from[i]); i++)
         handout_add_word(L, handout_graph_at(now->recorder, now->to), mapped(now, from[i]));
-    /* An input that stands for another row is an output of the included graph, absent with it. */
-    int runs = kind <= HANDOUT_ROW_WHEN || (kind == HANDOUT_ROW_INPUT && count && handout_operation(from[0]) == HANDOUT_OP_TASK);
+    /* What stands for another row, or for an element of one, may be an output of the included graph, absent with it. */
+    int runs = kind <= HANDOUT_ROW_WHEN || kind == HANDOUT_ROW_SELECT ||
+               (kind == HANDOUT_ROW_INPUT && count && handout_operation(from[0]) == HANDOUT_OP_TASK);
     const handout_parsed *options = now->options;
     const struct { uint32_t operation; int index; const char *name; } sections[] = {
         {HANDOUT_OP_AFTER, runs ? options->after : 0, "after"}, {HANDOUT_OP_WHEN, runs ? options->when : 0, "when"},

@@ -19,13 +19,44 @@ static int encode_key(lua_State *L) {
     return 1;
 }
 
+static void push_pick(lua_State *L, handout_runner *runner, const handout_place *place);
+static uint32_t picked_from(const handout_tables *tables, const handout_place *place);
+
+/* Where `base` is a list of picked elements: replaces the key at the top by the key that was picked there, and gives the row
+ * that it was picked from. Any other row it gives back: an element of a list is nil where nothing was picked, as that of a map
+ * is, though the list itself has false there. */
+static uint32_t through_list(lua_State *L, handout_runner *runner, uint32_t base) {
+    const handout_tables *tables = runner->tables;
+    handout_place place;
+    if (base == HANDOUT_NONE || !tables->indirect || tables->results[base].tag != HANDOUT_ABSENT || tables->results[base].missing)
+        return base;
+    handout_locate(tables, base, &place);
+    if (tables->kinds[place.origin] != HANDOUT_ROW_SELECTOR || !place.group) return base;
+    luaL_checkstack(L, 12, "handle:at");
+    push_pick(L, runner, &place);
+    int integral = 0;
+    lua_Integer n = lua_type(L, -2) == LUA_TNUMBER ? lua_tointegerx(L, -2, &integral) : 0;
+    if (lua_type(L, -1) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return base;
+    }
+    if (integral && n >= 1 && n <= (lua_Integer)lua_rawlen(L, -1)) lua_rawgeti(L, -1, n);
+    else lua_pushnil(L);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return picked_from(tables, &place);
+}
+
 /* The row of the instance or output that has the key at the top, in the value of `base`; HANDOUT_NONE: it has none, or the
- * value is in a cell: then `*cell` is its row. */
+ * value is in a cell: then `*cell` is its row. The key may become another one. */
 static uint32_t picked_row(lua_State *L, handout_runner *runner, uint32_t base, uint32_t *cell) {
     const handout_tables *tables = runner->tables;
     const handout_codec *codec = &runner->state->codec;
     *cell = HANDOUT_NONE;
-    base = handout_resolve(tables, base);
+    for (uint32_t from = HANDOUT_NONE; base != from;) {
+        from = base = handout_resolve(tables, base);
+        base = through_list(L, runner, base);
+    }
     if (base == HANDOUT_NONE || !encode_key(L)) return HANDOUT_NONE;
     const handout_value *value = &tables->results[base];
     if (value->tag == HANDOUT_GROUP && tables->groups[value->as.group].is_map)
@@ -180,7 +211,7 @@ void handout_push_indirect(lua_State *L, handout_runner *runner, uint32_t task) 
         }
         if (words) handout_push_argument(L, runner, &owner, words);
         else lua_pushnil(L);
-    } else if (is_inline(tables, place.origin)) {
+    } else if (is_inline(tables, place.origin) && (kind != HANDOUT_ROW_MAP || place.group)) { /* no map that has no instances */
         push_computed(L, runner, &place);
     } else {
         lua_pushnil(L);
@@ -188,6 +219,19 @@ void handout_push_indirect(lua_State *L, handout_runner *runner, uint32_t task) 
 }
 
 /* ---- What is missing ---- */
+
+static const char *why_missing(lua_State *L, handout_runner *runner, uint32_t row);
+
+/* Why a part of the value of a row is not there: the value has none, or is not there itself. */
+static const char *why_part_missing(lua_State *L, handout_runner *runner, uint32_t row) {
+    handout_place place;
+    handout_locate(runner->tables, row, &place);
+    uint32_t kind = runner->tables->kinds[place.origin];
+    if (kind != HANDOUT_ROW_SELECT && kind != HANDOUT_ROW_SELECTOR) return "skipped";
+    luaL_checkstack(L, 12, "handout.task.missing");
+    const char *why = why_missing(L, runner, row);
+    return why ? why : "skipped";
+}
 
 /* Why the row has no value, or NULL. */
 static const char *why_missing(lua_State *L, handout_runner *runner, uint32_t row) {
@@ -216,8 +260,9 @@ static const char *why_missing(lua_State *L, handout_runner *runner, uint32_t ro
             if (tables->results[cell_row].missing) {
                 why = why_missing(L, runner, cell_row);
             } else {
-                replace_by_element(L, runner, base);
+                replace_by_element(L, runner, cell_row);
                 if (!lua_isnil(L, -1)) why = NULL;
+                else why = why_part_missing(L, runner, cell_row);
             }
         }
     }
@@ -285,9 +330,9 @@ static int verdict_of_top(lua_State *L) {
     return verdict;
 }
 
-/* What one key, at the top, picks; pops it. */
-static int select_one(lua_State *L, selecting *now, uint32_t base) {
-    uint32_t cell, row = picked_row(L, now->runner, base, &cell);
+/* What one key, at the top, picks; pops it. With `ended`, all that it can pick has. */
+static int select_one(lua_State *L, selecting *now, uint32_t base, int ended) {
+    uint32_t cell, row = ended ? HANDOUT_NONE : picked_row(L, now->runner, base, &cell);
     if (row != HANDOUT_NONE) {
         add_row(L, now, row);
         lua_pop(L, 1);
@@ -300,15 +345,16 @@ static int select_one(lua_State *L, selecting *now, uint32_t base) {
 static int select_element(lua_State *L, selecting *now, const handout_place *place) {
     uint32_t base = picked_from(now->runner->tables, place);
     if (base == HANDOUT_NONE) return HANDOUT_NO_ELEMENT;
+    int ended = !handout_find_word(now->runner->tables, place->origin, HANDOUT_OP_TASK); /* a part of an element */
     push_pick(L, now->runner, place);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         return HANDOUT_NO_ELEMENT;
     }
-    if (lua_type(L, -1) != LUA_TTABLE) return select_one(L, now, base);
+    if (lua_type(L, -1) != LUA_TTABLE) return select_one(L, now, base, ended);
     for (lua_Integer i = 1, count = (lua_Integer)lua_rawlen(L, -1); i <= count; i++) {
         lua_rawgeti(L, -1, i);
-        select_one(L, now, base);
+        select_one(L, now, base, ended);
     }
     lua_pop(L, 1);
     return HANDOUT_PICKED_LIST;
