@@ -23,7 +23,7 @@ let package = Package(
         .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
         .target(
             name: "CLuaShim", dependencies: ["CLua"],
-            cSettings: ["state", "values", "sandbox", "plan", "task"].map { .headerSearchPath($0) }),
+            cSettings: ["state", "values", "sandbox", "plan", "task", "strategy"].map { .headerSearchPath($0) }),
         .target(name: "CHandoutLua"),  // embeds the files of lua/
         .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
         .target(name: "HandoutCore", swiftSettings: settings),
@@ -43,6 +43,9 @@ let package = Package(
         .target(name: "HandoutExecutor", dependencies: ["HandoutScheduler", "HandoutCore"], swiftSettings: settings),
         .target(
             name: "HandoutWorker", dependencies: ["HandoutPlan", "LuaRuntime", "CLuaShim", "HandoutCore"],
+            swiftSettings: settings),
+        .target(
+            name: "HandoutStrategy", dependencies: ["HandoutPlan", "LuaRuntime", "CLuaShim", "HandoutCore"],
             swiftSettings: settings),
         .target(
             name: "Handout",
@@ -71,6 +74,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "HandoutPlanTests", dependencies: ["HandoutPlan", "HandoutCore", "LuaRuntime"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "HandoutStrategyTests",
+            dependencies: ["HandoutStrategy", "HandoutPlan", "HandoutCore", "LuaRuntime"],
             swiftSettings: settings),
         .testTarget(
             name: "HandoutWorkerTests",

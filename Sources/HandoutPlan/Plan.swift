@@ -42,6 +42,8 @@ package final class Plan: Sendable {
     package let program: ProgramSources
     package let functions: FunctionColumns
     package let parameters: [PlanParameter]
+    /// What the graph chose; nil: nothing.
+    package let strategy: PlannedStrategy?
     /// What planning read, in order of the calls.
     package let recordings: [Bundle.Recording]
     /// The script left globals of its own, so a task state has to run it to its end.
@@ -54,13 +56,14 @@ package final class Plan: Sendable {
 
     init(
         graph: GraphColumns, program: ProgramSources, functions: FunctionColumns, parameters: [PlanParameter],
-        recordings: [Bundle.Recording], hasUserGlobals: Bool, seed: UInt64, files: [String],
+        strategy: PlannedStrategy?, recordings: [Bundle.Recording], hasUserGlobals: Bool, seed: UInt64, files: [String],
         cost: (cpu: UInt64, memory: UInt64)
     ) {
         self.graph = graph
         self.program = program
         self.functions = functions
         self.parameters = parameters
+        self.strategy = strategy
         self.recordings = recordings
         self.hasUserGlobals = hasUserGlobals
         self.seed = seed

@@ -188,8 +188,8 @@ package struct Planner: Sendable {
         program.seal()
         return Plan(
             graph: graph, program: program, functions: functions,
-            parameters: parameters(of: plan), recordings: recordings(of: plan), hasUserGlobals: plan.user_globals != 0,
-            seed: seed,
+            parameters: parameters(of: plan), strategy: PlannedStrategy(plan), recordings: recordings(of: plan),
+            hasUserGlobals: plan.user_globals != 0, seed: seed,
             files: (0..<Int(plan.source_count)).map { plan.sources[$0].map { String(cString: $0) } ?? "" },
             cost: (plan.cpu_nanoseconds, plan.peak_memory))
     }

@@ -107,10 +107,35 @@ let amountRefusals: [Refusal] = [
         "allocator t.lua:4: g:allocator: no strategy 'cots' is built in (did you mean 'cost'?)"),
     Refusal(
         "a strategy that is no name", "g:allocator(5)",
-        "allocator t.lua:4: g:allocator: expected the name of a strategy, got 5"),
+        "allocator t.lua:4: g:allocator: expected the name of a strategy, a function or a table, got 5"),
     Refusal(
-        "a strategy in Lua", "g:allocator(f)",
-        "unavailable t.lua:4: g:allocator is not available in this version"),
+        "a strategy in Lua that chooses nothing", "g:allocator { name = 's' }",
+        "allocator t.lua:4: allocator 's': expected filter or score, or allocate, got none"),
+    Refusal(
+        "a strategy in Lua of both kinds", "g:allocator { score = f, allocate = f }",
+        "allocator t.lua:4: g:allocator: expected filter or score, or allocate, got both"),
+    Refusal(
+        "a strategy with fields of other types",
+        "g:allocator { name = 5, options = 5, per_task = 1, budget = 0, filter = 5, score = f, on_event = {} }",
+        "allocator t.lua:4: g:allocator: field 'name': expected a string of 1 to 200 bytes, got 5",
+        "allocator t.lua:4: g:allocator: field 'options': expected a table such as { patience = \"20m\" }, got 5",
+        "allocator t.lua:4: g:allocator: field 'per_task': expected true or false, got 1",
+        "allocator t.lua:4: g:allocator: field 'budget': expected a duration above 0, got 0",
+        "allocator t.lua:4: g:allocator: field 'filter': expected a function, got 5",
+        "allocator t.lua:4: g:allocator: field 'on_event': expected a function, got a table"),
+    Refusal(
+        "a strategy with an unknown field", "g:allocator { scor = f, score = f }",
+        "allocator t.lua:4: g:allocator: unknown field \"scor\" (did you mean 'score'?)"),
+    Refusal(
+        "a strategy whose options are no data", "g:allocator { score = f, options = { a = f, ['b='] = 1 } }",
+        "allocator t.lua:4: g:allocator: field 'options': names are strings without '=', ',' and spaces, got \"b=\"",
+        "allocator t.lua:4: g:allocator: options.a: a function cannot be an option"),
+    Refusal(
+        "a strategy that scores each task and makes rounds", "g:allocator { allocate = f, per_task = true }",
+        "allocator t.lua:4: g:allocator: field 'per_task': it is for filter and score"),
+    Refusal(
+        "options beside a strategy in Lua", "g:allocator(f, { a = 1 })",
+        "allocator t.lua:4: g:allocator: options beside a name only: a table has them in its field 'options'"),
     Refusal(
         "a second strategy", "g:allocator(\"cost\", { deadline = \"1h\" })\ng:allocator(\"time\")",
         "allocator t.lua:5: g:allocator: graph 'x' has one, given at line 4"),

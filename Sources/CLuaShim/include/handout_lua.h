@@ -291,6 +291,8 @@ typedef struct handout_recording {
     size_t length;
 } handout_recording;
 
+enum handout_allocator_kind { HANDOUT_ALLOCATOR_NONE = 0, HANDOUT_ALLOCATOR_BUILT_IN, HANDOUT_ALLOCATOR_LUA };
+
 /* A plan as columns, everything from malloc. Swift adopts the columns by setting the pointers to NULL. */
 typedef struct handout_plan {
     char *name;            /* of the graph */
@@ -341,6 +343,12 @@ typedef struct handout_plan {
     char **sources;        /* chunk names by source index, "@" left out */
     uint32_t source_count;
     int user_globals;      /* the script left globals of its own: a task state has to run it to its end */
+    /* What g:allocator of the returned graph was given. */
+    int allocator;               /* enum handout_allocator_kind */
+    uint32_t allocator_place;    /* line | source << 24 */
+    const char *allocator_name;  /* of a built-in strategy, else NULL */
+    const char *allocator_option; /* that was given, a duration; NULL: none */
+    uint64_t allocator_duration; /* its value in ns */
     int ended;             /* enum handout_ended: how the script itself ended */
     uint64_t cpu_nanoseconds, peak_memory;
 } handout_plan;

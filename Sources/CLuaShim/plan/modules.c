@@ -163,8 +163,9 @@ static void new_registry_table(lua_State *L, void *key) {
 
 void handout_recorder_open(lua_State *L, handout_recorder *recorder) {
     static const luaL_Reg functions[] = {{"graph", module_graph}, {"param", handout_module_param}, {"read", handout_module_read},
-                                         {"glob", handout_module_glob}, {NULL, NULL}};
-    static const char *const later[] = {"cluster", "allocator", "tracker", NULL};
+                                         {"glob", handout_module_glob}, {"cluster", handout_module_cluster},
+                                         {"allocator", handout_module_allocator}, {NULL, NULL}};
+    static const char *const later[] = {"tracker", NULL};
     handout_state *state = handout_of(L);
     state->plan = recorder;
     handout_open_libraries(state);

@@ -122,7 +122,7 @@ static int plan_protected(lua_State *L) {
     return 0;
 }
 
-static int message_handler(lua_State *L) {
+int handout_script_message(lua_State *L) {
     handout_state *state = handout_of(L);
     handout_traceback(L, state->traceback, sizeof state->traceback, 1);
     if (lua_type(L, 1) == LUA_TSTRING) return 1;
@@ -154,9 +154,8 @@ int handout_first_place(const char *traceback, char *file, size_t size, uint32_t
     return 0;
 }
 
-/* An error that ended the script: "file:line: text" is taken apart; without it the place is where the script was. */
-static void add_script_error(handout_recorder *recorder, const char *code, const char *text, size_t length,
-                             const char *chunk_name) {
+void handout_add_script_error(handout_recorder *recorder, const char *code, const char *text, size_t length,
+                              const char *chunk_name) {
     handout_plan_error *error = handout_vector_add(&recorder->errors);
     if (!error) return;
     *error = (handout_plan_error){.code = code};
@@ -252,6 +251,14 @@ static void fill_limits(handout_plan *plan, handout_recorder *recorder) {
     }
 }
 
+static void fill_allocator(handout_plan *plan, const handout_graph_record *graph) {
+    plan->allocator = graph->strategy.kind;
+    plan->allocator_place = graph->allocator;
+    plan->allocator_name = graph->strategy.name;
+    plan->allocator_option = graph->strategy.option;
+    plan->allocator_duration = graph->strategy.duration;
+}
+
 static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     handout_graph_record *graph = handout_graph_at(recorder, recorder->returned_graph);
     handout_drop_unfinished(graph);
@@ -260,6 +267,7 @@ static void fill_columns(handout_plan *plan, handout_recorder *recorder) {
     handout_fill_graphs(plan, recorder);
     graph = handout_graph_at(recorder, recorder->returned_graph);
     names = plan->template_count > 1 ? names_end(plan, graph) : names;
+    fill_allocator(plan, graph);
     plan->name = strdup(graph->name);
     plan->name_length = graph->name_length;
     plan->count = graph->count;
@@ -302,7 +310,7 @@ static void add_limit_error(handout_recorder *recorder, handout_state *state, co
         snprintf(text, sizeof text, "planning needed more than %g MiB of memory (--plan-memory sets it)",
                  (double)config->memory / 1048576);
     else snprintf(text, sizeof text, "planning was interrupted");
-    add_script_error(recorder, ended == HANDOUT_TIMEOUT ? "timeout" : ended == HANDOUT_MEMORY ? "memory" : "cancelled", text,
+    handout_add_script_error(recorder, ended == HANDOUT_TIMEOUT ? "timeout" : ended == HANDOUT_MEMORY ? "memory" : "cancelled", text,
                      strlen(text), config->chunk_name);
 }
 
@@ -332,7 +340,7 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
         if (config->slot && config->time) handout_deadline_begin(config->slot, state, config->time);
         lua_State *L = state->L;
         /* On the main thread a full stack raises before anything is protected: 40 slots are always there. */
-        lua_pushcfunction(L, message_handler);
+        lua_pushcfunction(L, handout_script_message);
         lua_pushcfunction(L, plan_protected);
         lua_pushlightuserdata(L, &now);
         int status = lua_pcall(L, 1, 0, 1);
@@ -340,7 +348,7 @@ handout_plan *handout_plan_run(const handout_plan_config *config) {
             size_t length;
             const char *text = lua_tolstring(L, -1, &length);
             plan->ended = HANDOUT_ERROR;
-            add_script_error(recorder, recorder->bad_syntax ? "syntax" : "script", text ? text : "error", text ? length : 5,
+            handout_add_script_error(recorder, recorder->bad_syntax ? "syntax" : "script", text ? text : "error", text ? length : 5,
                              config->chunk_name);
         }
     } else {

@@ -58,6 +58,17 @@ typedef struct handout_checked {
     char *problem;  /* NULL: it can */
 } handout_checked;
 
+/* A strategy, as far as it is known without a call. */
+typedef struct handout_spec {
+    int kind;            /* enum handout_allocator_kind */
+    int per_task;
+    int has[4];          /* filter, score, allocate, on_event */
+    uint64_t budget;     /* ns */
+    const char *name;    /* of one that is built in, its option that was given, and the value in ns */
+    const char *option;
+    uint64_t duration;
+} handout_spec;
+
 /* One graph being declared. */
 typedef struct handout_graph_record {
     char *name;
@@ -74,6 +85,7 @@ typedef struct handout_graph_record {
     uint64_t deadline;         /* ns, 0: none */
     double weight;
     uint32_t allocator;        /* line and source of g:allocator; 0: none */
+    handout_spec strategy;     /* what it was given */
     uint32_t sealed;           /* line and source of the include or map that uses it; 0: none does */
     uint64_t *id_table;        /* open addressing: hash in the high half, row + 1 in the low */
     uint32_t id_capacity;
@@ -84,8 +96,13 @@ typedef struct handout_identity {
     uint32_t pool, holders;
 } handout_identity;
 
+/* What a file that runs is to give. */
+enum handout_purpose { HANDOUT_FOR_GRAPH = 0, HANDOUT_FOR_STRATEGY, HANDOUT_FOR_CLUSTER, HANDOUT_FOR_TRACKER };
+
 typedef struct handout_recorder {
     handout_state *state;
+    enum handout_purpose purpose;
+    void *reads;               /* what a file of another purpose is read into */
     const handout_host *host;
     handout_parameter *parameters;
     size_t parameter_count;
@@ -129,6 +146,12 @@ typedef struct handout_recorder {
 
 int handout_recorder_init(handout_recorder *recorder, handout_state *state, const handout_host *host);
 void handout_recorder_free(handout_recorder *recorder);
+/* plan.c: adds an error that ended a script: "file:line: text" is taken apart; without it the place is where the script
+ * was. */
+void handout_add_script_error(handout_recorder *recorder, const char *code, const char *text, size_t length,
+                              const char *chunk_name);
+/* A message handler: makes the error a text, and keeps where the script was. */
+int handout_script_message(lua_State *L);
 /* Opens libraries, `handout` and `require` in the state. Protected context. */
 void handout_recorder_open(lua_State *L, handout_recorder *recorder);
 /* Pushes the script as a function, its _ENV the globals. Raises on syntax errors. Protected context. */
@@ -251,6 +274,12 @@ void handout_only_planning(lua_State *L, const char *call);
 
 /* parameters.c */
 int handout_module_param(lua_State *L);
+
+/* strategies.c: handout.allocator */
+int handout_module_allocator(lua_State *L);
+/* strategy/: handout.cluster, handout.tracker */
+int handout_module_cluster(lua_State *L);
+int handout_module_tracker(lua_State *L);
 
 /* module tables: object → module name, name → result */
 extern char HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;

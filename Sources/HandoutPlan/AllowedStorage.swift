@@ -1,18 +1,17 @@
-import CLuaShim
+package import CLuaShim
 import Glibc
-import HandoutPlan
 
 /// What a run allows, its secrets and what planning read, in memory that C code keeps pointers to.
-final class AllowedStorage: @unchecked Sendable {
+package final class AllowedStorage: @unchecked Sendable {
     // @unchecked: written in `init` only.
-    let native: UnsafeMutablePointer<handout_allowed>
-    let secrets: UnsafeMutablePointer<handout_secret>
-    let secretCount: Int
-    let recordings: UnsafeMutablePointer<handout_recording>
-    let recordingCount: Int
+    package let native: UnsafeMutablePointer<handout_allowed>
+    package let secrets: UnsafeMutablePointer<handout_secret>
+    package let secretCount: Int
+    package let recordings: UnsafeMutablePointer<handout_recording>
+    package let recordingCount: Int
     private var blocks: [UnsafeMutableRawPointer] = []
 
-    init(_ allowance: Allowance, secrets given: [Secret], recordings known: [Bundle.Recording]) {
+    package init(_ allowance: Allowance, secrets given: [Secret], recordings known: [Bundle.Recording]) {
         native = UnsafeMutablePointer<handout_allowed>.allocate(capacity: 1)
         native.initialize(to: handout_allowed())
         secretCount = given.count
@@ -48,7 +47,7 @@ final class AllowedStorage: @unchecked Sendable {
     }
 
     /// The values of those variables of the environment that tasks ask for and get.
-    static func variables(of plan: Plan, _ allowance: Allowance) -> [[UInt8]] {
+    package static func variables(of plan: Plan, _ allowance: Allowance) -> [[UInt8]] {
         plan.requests.compactMap { request in
             guard request.kind == .env, allowance.allows(.env, request.name), let value = getenv(request.name) else {
                 return nil

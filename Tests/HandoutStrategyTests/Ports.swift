@@ -1,0 +1,6 @@
+import Glibc
+
+/// The folder of the operators' files that the environment names in HANDOUT_PORTS; nil: there is none.
+enum Ports {
+    static let folder: String? = getenv("HANDOUT_PORTS").map { String(cString: $0) }
+}
