@@ -11,12 +11,15 @@ struct CheckCommand: ParsableCommand {
 
     @OptionGroup var options: ScriptOptions
 
+    @OptionGroup var clusters: ClusterFileOptions
+
     @Flag(help: "Print {\"ok\",\"tasks\",\"edges\",\"depth\",\"errors\"} as JSON.")
     var json = false
 
     func run() throws {
         _ = try options.directory()
-        let plan = try options.plan(json: json).plan
+        let capacity = try clusters.description()?.capacity
+        let plan = try options.plan(json: json, capacity: capacity).plan
         let shape = GraphShape(plan.graph)
         let requests = plan.requests
         if json {

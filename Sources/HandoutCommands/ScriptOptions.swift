@@ -115,8 +115,8 @@ struct ScriptOptions: ParsableArguments {
     }
 
     /// Plans the script. A refusal ends the command with status 2, said on standard error or, with `json`, as JSON on
-    /// standard output.
-    func plan(json: Bool) throws(CommandFailure) -> (plan: Plan, parameters: [GivenParameter]) {
+    /// standard output. `capacity`: what there is to run tasks on; nil: this machine.
+    func plan(json: Bool, capacity: Capacity? = nil) throws(CommandFailure) -> (plan: Plan, parameters: [GivenParameter]) {
         let parameters = try given()
         let inputs = try givenInputs()
         let program: ProgramSources
@@ -131,7 +131,7 @@ struct ScriptOptions: ParsableArguments {
         var limits = PlanLimits()
         limits.time = planTime.nanoseconds
         limits.memory = planMemory.bytes
-        limits.capacity = try machine.capacity()
+        if let capacity { limits.capacity = capacity } else { limits.capacity = try machine.capacity() }
         var planner = Planner(limits: limits, seed: seed) { text in
             for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
                 Terminal.standard.line("plan: " + TextEscape.shown(String(line)))

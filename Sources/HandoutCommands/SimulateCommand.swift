@@ -20,6 +20,8 @@ struct SimulateCommand: ParsableCommand {
 
     @OptionGroup var options: ScriptOptions
 
+    @OptionGroup var clusters: ClusterFileOptions
+
     @Option(
         help: ArgumentHelp(
             "\(SimulationAllocators.names.joined(separator: ", ")); again to compare. Default: load-balanced, of JSON files time.",
@@ -139,12 +141,16 @@ struct SimulateCommand: ParsableCommand {
 
     private func scriptRuns(_ names: [String]) throws -> [SimulatedRun] {
         for name in names where SimulationAllocators.named(name) == nil { throw unknown(name) }
-        let plan = try options.plan(json: json).plan
-        let workers = [SimulatedWorker(offer: try options.machine.worker())]
-        var world = EstimateWorld(graph: plan.graph) { plan.functions.elementCount(UInt32($0)) }
+        let cluster = try clusters.description()
+        let plan = try options.plan(json: json, capacity: cluster?.capacity).plan
+        let workers = try cluster?.simulated ?? [SimulatedWorker(offer: try options.machine.worker())]
+        let network = cluster?.rates ?? EstimateWorld.Network()
+        var world = EstimateWorld(graph: plan.graph, network: network) { plan.functions.elementCount(UInt32($0)) }
         world.assumedTime = assumedTime.nanoseconds
         world.assumedElements = assumedElements
         var simulation = GraphSimulation(graph: plan.graph, workers: workers, world: world)
+        simulation.shared = cluster?.shared ?? [:]
+        if let cluster { simulation.network = cluster.placementNetwork }
         simulation.seed = options.seed
         simulation.faults.failureRate = failureRate
         simulation.faults.slowRate = slowRate
