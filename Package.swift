@@ -57,7 +57,8 @@ let package = Package(
             name: "HandoutCommands",
             dependencies: [
                 "Handout", "HandoutExecutor", "HandoutPlan", "HandoutScheduler", "HandoutCore", "LuaRuntime",
-                "HandoutPlacement", "HandoutInstances", "HandoutSimulation", "HandoutStrategy", "CLuaShim", "CHandoutLua",
+                "HandoutPlacement", "HandoutInstances", "HandoutSimulation", "HandoutStrategy", "CLuaShim",
+                "CHandoutLua",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

@@ -17,7 +17,9 @@ struct ClusterFileOptions: ParsableArguments {
     func description() throws(CommandFailure) -> ClusterDescription? {
         guard let cluster else { return nil }
         do {
-            return try ClusterFile.read(path: cluster) { text in Terminal.standard.line("cluster: " + TextEscape.shown(text)) }
+            return try ClusterFile.read(path: cluster) { text in
+                Terminal.standard.line("cluster: " + TextEscape.shown(text))
+            }
         } catch {
             let status: ExitStatus = error.problems.contains { $0.code == "source" } ? .environment : .usage
             throw CommandFailure(
@@ -30,7 +32,8 @@ extension ClusterDescription {
     /// What there is to be had.
     var capacity: Capacity {
         Capacity(
-            workers: workers.map { WorkerCapacity(name: $0.name, totals: $0.totals, labels: $0.labels) }, shared: shared)
+            workers: workers.map { WorkerCapacity(name: $0.name, totals: $0.totals, labels: $0.labels) }, shared: shared
+        )
     }
 
     var simulated: [SimulatedWorker] {

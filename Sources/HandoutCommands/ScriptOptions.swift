@@ -116,7 +116,9 @@ struct ScriptOptions: ParsableArguments {
 
     /// Plans the script. A refusal ends the command with status 2, said on standard error or, with `json`, as JSON on
     /// standard output. `capacity`: what there is to run tasks on; nil: this machine.
-    func plan(json: Bool, capacity: Capacity? = nil) throws(CommandFailure) -> (plan: Plan, parameters: [GivenParameter]) {
+    func plan(json: Bool, capacity: Capacity? = nil) throws(CommandFailure) -> (
+        plan: Plan, parameters: [GivenParameter]
+    ) {
         let parameters = try given()
         let inputs = try givenInputs()
         let program: ProgramSources

@@ -166,7 +166,8 @@ extension SchedulerCore {
             if local[slot].count > 0 { shared += 1 }
         }
         if shared != localCount { return "\(localCount) slots with rows of their own counted, there are \(shared)" }
-        for row in 0..<status.count where state(row) == RowState.ready && seen[row] != 1 {
+        for row in 0..<status.count
+        where state(row) == RowState.ready && (placer?.allocator == .rounds ? seen[row] == 0 : seen[row] != 1) {
             return "#\(row) is ready and queued \(seen[row]) times"
         }
         var pausedRows = Set<UInt32>()

@@ -34,7 +34,8 @@ package struct GraphSimulation {
 
     /// Runs it under an allocator that decides while it goes on. `strategy` answers what a strategy is asked.
     package func run(
-        _ allocator: Allocator, strategy: (inout SchedulerCore, UInt64) -> Void = { _, _ in }
+        _ allocator: Allocator,
+        strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> ClusterResult {
         ClusterSimulator(graph: graph, options: options(allocator), world: world).run(strategy: strategy)
     }

@@ -66,7 +66,7 @@ extension ClusterOptions {
         let allocators: [Allocator] = [
             .firstAvailable, .loadBalanced, .locality(slack: 0), .cost, .fastest, .random(seed: seed),
             .scored(perTask: false),
-            .scored(perTask: true),
+            .scored(perTask: true), .rounds,
         ]
         options.allocator = allocators[random.below(allocators.count)]
         options.shared = ["licence": 20_000]

@@ -14,12 +14,32 @@ import Testing
         if random.chance(0.3) { options.targets = [TaskID(random.below(graph.count))] }
         options.outputs = (0..<random.below(3)).map { _ in TaskID(random.below(graph.count)) }
         let world = RandomWorld(seed: seed, graph: graph, literals: builder.literals)
-        return ClusterSimulator(graph: graph, options: options, world: world).run { core, _ in
+        return ClusterSimulator(graph: graph, options: options, world: world).run { core, now, placements, output in
+            if options.allocator == .rounds {
+                ClusterSimulatorTests.round(&core, now, &random, &placements, &output)
+            }
             // A strategy of whims: any score, and now and then none at all.
             for question in core.takeQuestions() {
                 core.answer(question, question.workers.map { _ in random.chance(0.2) ? nil : random.unit() })
             }
         }
+    }
+
+    /// Rounds of whims: some tasks to some workers, some that do not fit, now and then nothing, or a wait.
+    private static func round(
+        _ core: inout SchedulerCore, _ now: UInt64, _ random: inout SplitMix64, _ placements: inout [Placement],
+        _ output: inout SchedulerOutput
+    ) {
+        var chosen: [(row: Int, worker: Int, variant: Int?)] = []
+        for facts in core.readyClasses() {
+            for row in core.readyTasks(inClass: facts.number, atMost: 3) where random.chance(0.7) {
+                chosen.append((row, random.below(core.workerCount + 1), random.chance(0.8) ? nil : random.below(3)))
+            }
+        }
+        if random.chance(0.1) { core.decideOneRound() }
+        core.place(
+            chosen: chosen, waitUntil: random.chance(0.2) ? now + UInt64(random.below(1_000_000)) : 0, now: now,
+            into: &placements, output: &output)
     }
 
     /// Runs of seeds; HANDOUT_SEEDS says how many, HANDOUT_SEED which one.

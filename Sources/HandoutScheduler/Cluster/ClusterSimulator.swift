@@ -52,6 +52,7 @@ package struct ClusterSimulator: ~Copyable {
     private var witness: RunWitness
     private var encoder = RunEventEncoder()
     private var plannedTimer: UInt64?
+    private var plannedWait: UInt64?
     private var hasPlanted = false
     private var finishes = 0
 
@@ -81,7 +82,7 @@ package struct ClusterSimulator: ~Copyable {
 
     /// Runs to the end, or to the first broken rule. `strategy` answers what a strategy is asked.
     package consuming func run(
-        strategy: (inout SchedulerCore, UInt64) -> Void = { _, _ in }
+        strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> ClusterResult {
         for worker in options.workers.indices {
             if random.chance(options.faults.slowRate) { slowness[worker] = options.faults.slowFactor }
@@ -285,18 +286,23 @@ package struct ClusterSimulator: ~Copyable {
 
     // MARK: - Between events
 
-    private mutating func settle(_ strategy: (inout SchedulerCore, UInt64) -> Void) {
+    private mutating func settle(
+        _ strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void
+    ) {
         perform()
-        strategy(&core, now)
-        var isAsked: Bool
         repeat {
             placements.removeAll(keepingCapacity: true)
+            let isAsked = core.hasQuestions || core.wantsRound(now: now)
+            if isAsked { strategy(&core, now, &placements, &output) }
             core.place(now: now, into: &placements, output: &output)
             for placement in placements { start(placement) }
             perform()
-            isAsked = core.hasQuestions
-            if isAsked { strategy(&core, now) }
-        } while isAsked || !placements.isEmpty && core.counts.ready > 0
+        } while core.hasQuestions || core.wantsRound(now: now) || !placements.isEmpty && core.counts.ready > 0
+        let wait = core.strategyWaitsUntil
+        if wait > now && wait != plannedWait {
+            plannedWait = wait
+            future.plan(.timer, at: wait)
+        }
         if let time = core.nextTimer, plannedTimer.map({ time < $0 }) ?? true {
             plannedTimer = time
             future.plan(.timer, at: max(time, now))

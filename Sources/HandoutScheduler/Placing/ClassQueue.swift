@@ -61,6 +61,9 @@ final class ClassQueue {
         eligible[worker] = isRight && request.variants.contains { table.couldEverFit($0.amounts, on: worker) }
     }
 
+    /// Looks at what a worker is now, before it is asked about outside of `catchUp`.
+    func look(at worker: Int, _ table: WorkerTable) { judge(worker, table) }
+
     /// The first variant that fits there now; nil: none.
     func variant(on worker: Int, _ table: WorkerTable, beside held: Reservation?) -> Int? {
         guard worker < eligible.count && eligible[worker] else { return nil }

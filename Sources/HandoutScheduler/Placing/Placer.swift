@@ -58,6 +58,16 @@ final class Placer {
         var bytes: UInt64
     }
     @exclusivity(unchecked) var homes: [UInt32: Home] = [:]
+    /// The moment of the event that is being handled.
+    @exclusivity(unchecked) var now: UInt64 = 0
+    /// Counts what became ready.
+    private var pushes: UInt64 = 0
+    /// The next round is decided by the built-in allocator.
+    @exclusivity(unchecked) var decidesOneRound = false
+    /// What there was when the strategy was last asked.
+    @exclusivity(unchecked) var roundStamp: UInt64 = 0
+    /// When ready rows became so; kept for strategies only.
+    @exclusivity(unchecked) var readySince: [UInt32: UInt64] = [:]
     /// Nothing is asked of the strategy before this moment.
     @exclusivity(unchecked) var waitsUntil: UInt64 = 0
     @exclusivity(unchecked) private var pinnedClasses: [UInt64: Int] = [:]
@@ -123,6 +133,11 @@ final class Placer {
         return classNumber(ofRequest: requests.ofOptions[options])
     }
 
+    /// Changes whenever something becomes ready, or a worker or pool changes.
+    func stamp(ready: Int) -> UInt64 {
+        UInt64(workers.changeCount &* 31 &+ workers.poolVersion) << 32 ^ UInt64(ready) &* 0x9E37 ^ pushes
+    }
+
     var hasOwnRequests: Bool { !classOfRow.isEmpty }
 
     var followsData: Bool {
@@ -165,12 +180,16 @@ final class Placer {
 
     func push(_ row: Int, key: UInt64, requestClass number: Int) {
         let queue = classes[number]
+        pushes &+= 1
+        if allocator.isStrategy { readySince[UInt32(row)] = now }
         queue.queue.push(row, key: key)
         activate(queue)
     }
 
     func push(_ range: ReadyRange, requestClass number: Int) {
         let queue = classes[number]
+        pushes &+= 1
+        if allocator.isStrategy { for row in range.first..<range.first + range.count { readySince[row] = now } }
         queue.queue.push(range)
         activate(queue)
     }
@@ -283,6 +302,7 @@ final class Placer {
             requestClass: Int32(queue.number), worker: Int32(worker), variant: UInt8(variant), assumed: assumed,
             indices: indices)
         if reservation?.requestClass == queue.number { reservation = nil }
+        if !readySince.isEmpty { readySince.removeValue(forKey: UInt32(row)) }
     }
 
     /// The row runs no more; `nanoseconds`: how long it did, when it ended well.

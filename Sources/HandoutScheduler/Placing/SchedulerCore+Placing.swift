@@ -16,7 +16,7 @@ extension SchedulerCore {
     }
 
     /// Classes that have something ready, in the order of their first rows. O(classes log classes).
-    private func inOrder(_ placer: Placer) -> [(queue: ClassQueue, head: ReadyRange)] {
+    func inOrder(_ placer: Placer) -> [(queue: ClassQueue, head: ReadyRange)] {
         var heads: [(queue: ClassQueue, head: ReadyRange)] = []
         var isInactive = false
         for number in placer.active {
@@ -123,6 +123,26 @@ extension SchedulerCore {
     /// O(log workers) a placement.
     package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
         guard let placer, counts.ready > 0, !isDraining else { return }
+        if placer.decidesOneRound {
+            placer.decidesOneRound = false
+            placer.fallsBack = true
+            placer.forgetScores()
+            placeAll(now, placer, &placements, &output)
+            placer.fallsBack = false
+            placer.forgetScores()
+        } else if placer.allocator == .rounds {
+            // Only where the strategy leaves everything idle.
+            guard placements.isEmpty, placer.claims.isEmpty, placer.mayDecide(now) else { return }
+            placer.decidesOneRound = true
+            place(now: now, into: &placements, output: &output)
+        } else {
+            placeAll(now, placer, &placements, &output)
+        }
+    }
+
+    private mutating func placeAll(
+        _ now: UInt64, _ placer: Placer, _ placements: inout [Placement], _ output: inout SchedulerOutput
+    ) {
         var lease = LeaseBuffer()
         var skipped: Set<Int> = []
         while counts.ready > 0 {
@@ -254,6 +274,7 @@ extension SchedulerCore {
     /// An attempt ended well: its claim is given back, and where its result is may be asked for.
     func ended(_ row: Int, slot: Int, nanoseconds: UInt64, bytes: UInt64, now: UInt64) {
         guard let placer, placer.hasWorkers else { return }
+        placer.now = now
         if placer.keepsHomes, let claim = placer.claims[UInt32(row)] {
             placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
         }

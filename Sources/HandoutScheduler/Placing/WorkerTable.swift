@@ -119,8 +119,12 @@ final class WorkerTable {
         poolVersion += 1
     }
 
+    /// Counts all changes of workers.
+    @exclusivity(unchecked) private(set) var changeCount = 0
+
     private func touch(_ worker: Int) {
         facts[worker].version += 1
+        changeCount &+= 1
         if changes.count >= max(1 << 16, 16 * facts.count) {
             changes.removeAll(keepingCapacity: true)
             changesEpoch += 1
