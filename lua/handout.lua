@@ -659,6 +659,15 @@ local function given_value(name, given, kind, element)
   return kind == "list" and checked_elements(name, value, element) or value
 end
 
+--- "list" and its length, "names", or nil of a table that is neither.
+local function shape_of(table_)
+  if is_list(table_) then return "list", #table_ end
+  for key in next, table_ do
+    if type(key) ~= "string" then return nil end
+  end
+  return "names"
+end
+
 local parameter_keys = { name = true, default = true, type = true, help = true, choices = true }
 
 function handout.param(name, default, help)
@@ -687,6 +696,18 @@ function handout.param(name, default, help)
   local plain
   plain, wrong = copy(default, "default", "cannot be a parameter")
   if wrong then raise("parameter '%s': %s", name, wrong) end
+  local first = type(plain) == "table" and rawget(plain, 1)
+  if type(plain) == "table" and not shape_of(plain) then
+    raise("parameter '%s': default: expected either positions 1 to n or names, not both and no gaps", name)
+  elseif kind == "list" and first ~= nil then
+    plain = checked_elements(name, plain, kind_of(first))
+  end
+  if options.help ~= nil and type(options.help) ~= "string" then
+    raise("parameter '%s': help: expected a string, got %s", name, describe(options.help))
+  end
+  if options.choices ~= nil and type(options.choices) ~= "table" then
+    raise("parameter '%s': choices: expected a list of values, got %s", name, describe(options.choices))
+  end
   local declaration = kind .. (to_json(plain) or "")
   local known = plan.parameters[name]
   if known then
@@ -697,8 +718,7 @@ function handout.param(name, default, help)
   end
   local value, given = plain, plan.given[name]
   if given then
-    local first = type(plain) == "table" and rawget(plain, 1) or nil
-    value = given_value(name, given, kind, first ~= nil and kind_of(first) or "string")
+    value = given_value(name, given, kind, first and kind_of(first) or "string")
   elseif default == nil then
     raise("parameter '%s' is required: give it with -p %s=...", name, name)
   end
@@ -902,15 +922,6 @@ local function own_node(graph, handle, who, path)
     raise("%s: %s: handle of another graph '%s', expected one of '%s'", who, path, node.graph.name, graph.name)
   end
   return node
-end
-
---- "list" and its length, "names", or nil of a table that is neither.
-local function shape_of(table_)
-  if is_list(table_) then return "list", #table_ end
-  for key in next, table_ do
-    if type(key) ~= "string" then return nil end
-  end
-  return "names"
 end
 
 --- `needs` as a tree of `{ node = }`, `{ list = { … } }` and `{ names = { … }, by = { … } }`.

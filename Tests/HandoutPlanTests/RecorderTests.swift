@@ -152,7 +152,8 @@ import Testing
             rows(plan) == [
                 "task s", "when c", "mark p", "input p/n: constant(3)", "input p/k: constant([9])",
                 "task p/a: task(3) task(4) after(1) task(0) when(1) task(1) unless(1) task(0)",
-                "select p/m: pick(1) task(0)", "selector p/a: over(5) pick(own) task(5)",
+                "select p/m: pick(1) task(0) after(1) task(0) when(1) task(1) unless(1) task(0)",
+                "selector p/a: over(5) pick(own) task(5)",
                 "map p/b: over(5) task(6) own(7) after(2) task(0) task(5) when(1) task(1) unless(1) task(0)",
                 "task z: task(8)",
             ])

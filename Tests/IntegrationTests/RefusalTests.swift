@@ -191,6 +191,10 @@ private let givenParameters = [
 
 let idRule = "not an id: only letters, digits and _ - . : @ + = , % are allowed (see handout.id)"
 
+/// `args[1]` and 200 more, without the middle.
+private let deepPath =
+    "args" + String(repeating: "[1]", count: 64) + "[1...]" + String(repeating: "[1]", count: 66)
+
 private let refusals =
     [
         // Ids
@@ -631,6 +635,79 @@ private let refusals =
         Refusal(
             "a default that is a function", "handout.param(\"n\", print)",
             "parameter t.lua:4: parameter 'n': default: a function cannot be a parameter"),
+
+        Refusal(
+            "a parameter without a name", "handout.param{ default = 1 }",
+            "script t.lua:4: param: expected a string as name"),
+        Refusal(
+            "a default of both kinds of keys", "handout.param(\"n\", { 1, a = 2 })",
+            "parameter t.lua:4: parameter 'n': default: expected either positions 1 to n or names, not both and no gaps"
+        ),
+        Refusal(
+            "a default list of two types", "handout.param(\"n\", { 1, \"a\" })",
+            "parameter t.lua:4: parameter 'n': expected a list of elements that are each an integer, got \"a\""),
+        Refusal(
+            "help and choices of another type", "handout.param{ name = \"n\", default = 1, help = {}, choices = 5 }",
+            "parameter t.lua:4: parameter 'n': help: expected a string, got a table",
+            "parameter t.lua:4: parameter 'n': choices: expected a list of values, got 5"),
+
+        // Values while planning
+        Refusal(
+            "a size that is none", "handout.bytes(\"5 apples\")",
+            "script t.lua:4: bytes: expected a size such as \"512MiB\", got \"5 apples\""),
+        Refusal(
+            "a duration that is none", "handout.seconds(\"1m1h\")",
+            "script t.lua:4: seconds: expected a duration such as \"1h30m\" or seconds, got \"1m1h\""),
+        Refusal(
+            "keys that have no order", "for k in handout.sorted({ [f] = 1 }) do end",
+            "script t.lua:4: sorted: a function as key has no defined order"),
+        Refusal(
+            "what has no JSON", "handout.json.encode(f)",
+            "script t.lua:4: json.encode: value: a function cannot be written as JSON"),
+        Refusal(
+            "keys that are the same in JSON", "handout.json.encode({ [1] = 1, [\"1\"] = 2 })",
+            "script t.lua:4: json.encode: two keys become the same text: \"1\" at result"),
+        Refusal(
+            "what is no JSON", "handout.json.decode(\"[1\")",
+            "script t.lua:4: json.decode: position 3: expected \",\" or \"]\", got the end"),
+        Refusal(
+            "an argument nested too deep",
+            "local t = {}\nfor i = 1, 201 do t = { t } end\ng:task(\"a\", { args = { t } }, f)",
+            "option t.lua:6: task 'a': \(deepPath): nested deeper than 200 tables"),
+        Refusal(
+            "a key of an argument that is a table", "g:task(\"a\", { args = { { [{}] = 1 } } }, f)",
+            "option t.lua:4: task 'a': args[1]: a table key cannot be an argument"),
+        Refusal(
+            "201 arguments", "local t = {}\nfor i = 1, 201 do t[i] = i end\ng:task(\"a\", { args = t }, f)",
+            "option t.lua:6: task 'a': option 'args': at most 200 values, got 201"),
+        Refusal(
+            "a map over too many", "local t = {}\nfor i = 1, 10000001 do t[i] = 0 end\ng:map(\"m\", { over = t }, f)",
+            "over t.lua:6: map 'm': option 'over': at most 10000000 elements, got 10000001"),
+        Refusal(
+            "every part of a backoff", "g:task(\"a\", { backoff = { first = \"x\", max = -1, factor = 0 } }, f)",
+            "option t.lua:4: task 'a': option 'backoff.factor': expected a number from 1 to 1000000, got 0",
+            "option t.lua:4: task 'a': option 'backoff.first': expected a duration such as \"1h30m\" or seconds, got \"x\"",
+            "option t.lua:4: task 'a': option 'backoff.max': expected a duration such as \"1h30m\" or seconds, got -1"),
+        Refusal(
+            "a graph's defaults", "handout.graph{ name = \"y\", retries = 200, needs = 1 }",
+            "option t.lua:4: graph 'y': option 'retries': expected a whole number from 0 to 100, got 200",
+            "option t.lua:4: graph 'y': unknown option 'needs'"),
+        Refusal(
+            "a larger file than planning reads", "handout.read(\"..\")",
+            "script t.lua:4: read: '..': is outside of the run directory"),
+        Refusal(
+            "source in pieces", "load(function() end)",
+            "script t.lua:4: load takes the whole source as one string, not a function that gives it in pieces"),
+        Refusal(
+            "handout.env while planning", "handout.env(\"X\")",
+            "script t.lua:4: handout.env is only there inside a task"),
+        Refusal(
+            "handout.host while planning", "handout.host.x()",
+            "script t.lua:4: handout.host.x is only there inside a task"),
+        Refusal(
+            "handout.exec while planning", "handout.exec{ \"ls\" }",
+            "script t.lua:4: handout.exec is only there inside a task"),
+        Refusal("loadfile", "loadfile(\"x\")", "script t.lua:4: loadfile is not available: use require"),
 
         // What later versions have
         Refusal(

@@ -1,4 +1,5 @@
 /* handout.param: values given on the command line or in a file, read by the type of the default. */
+#include "graph.h"
 #include "plan.h"
 #include <ctype.h>
 #include <math.h>
@@ -259,13 +260,35 @@ static kind read_arguments(lua_State *L, handout_recorder *recorder, const char 
     return type;
 }
 
-static const char *first_element_kind(lua_State *L, int index, kind *element) {
-    *element = STRING;
-    if (lua_type(L, index) != LUA_TTABLE) return NULL;
-    lua_rawgeti(L, index, 1);
-    if (!lua_isnil(L, -1)) *element = kind_of(L, lua_gettop(L));
+static kind first_element_kind(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TTABLE) return STRING;
+    kind element = lua_rawgeti(L, index, 1) == LUA_TNIL ? STRING : kind_of(L, lua_gettop(L));
     lua_pop(L, 1);
-    return NULL;
+    return element;
+}
+
+/* Refuses a default that is no parameter's value: a table of both kinds of keys, a list of elements of two types. */
+static void check_default(lua_State *L, handout_recorder *recorder, const char *name, kind type, kind element) {
+    if (lua_type(L, 2) != LUA_TTABLE) return;
+    lua_pushvalue(L, 2);
+    if (handout_table_shape(L) == -2)
+        handout_refuse(L, recorder, "parameter", "parameter '%s': default: expected either positions 1 to n or names, not both and no gaps",
+                       name);
+    else if (type == LIST && element != ANY)
+        check_elements(L, recorder, name, element);
+    lua_settop(L, 4);
+}
+
+static void check_texts(lua_State *L, handout_recorder *recorder, const char *name) {
+    char what[160];
+    if (!lua_isnil(L, 3) && lua_type(L, 3) != LUA_TSTRING) {
+        handout_describe(L, 3, what, sizeof what);
+        handout_refuse(L, recorder, "parameter", "parameter '%s': help: expected a string, got %s", name, what);
+    }
+    if (!lua_isnil(L, 4) && lua_type(L, 4) != LUA_TTABLE) {
+        handout_describe(L, 4, what, sizeof what);
+        handout_refuse(L, recorder, "parameter", "parameter '%s': choices: expected a list of values, got %s", name, what);
+    }
 }
 
 static void remember(lua_State *L, handout_recorder *recorder, const char *name, handout_buffer *declaration, int value) {
@@ -298,7 +321,9 @@ int handout_module_param(lua_State *L) {
         handout_describe(L, 2, what, sizeof what);
         handout_refuse(L, recorder, "parameter", "parameter '%s': default: expected %s, got %s", name, articles[asked], what);
     }
-    first_element_kind(L, 2, &element);
+    element = first_element_kind(L, 2);
+    check_texts(L, recorder, name);
+    if (has_default) check_default(L, recorder, name, type, element);
     encode_declaration(L, &recorder->declaration, name, 2, type);
     handout_plan_parameter *before = known(recorder, name);
     if (before) {

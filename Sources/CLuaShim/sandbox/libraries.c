@@ -68,7 +68,11 @@ static void make_sets(lua_State *L, int globals) {
     add_pair(L, "next", handout_planning_next);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_PLANNING_SET);
     lua_newtable(L);
-    handout_add_task_os(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_PLANNING_SET);
+    lua_insert(L, -2);
+    handout_add_task_withheld(L, lua_gettop(L) - 1);
+    handout_add_task_os(L, lua_gettop(L) - 1);
+    lua_remove(L, -2);
     lua_getfield(L, globals, "pairs");
     lua_setfield(L, -2, "pairs");
     add_pair(L, "next", handout_next);

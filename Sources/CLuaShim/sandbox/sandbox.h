@@ -40,7 +40,9 @@ void handout_fix_math(lua_State *L);      /* random.c */
  * top. */
 void handout_add_withheld(lua_State *L);
 /* Adds the task's os to the set at the top. */
-void handout_add_task_os(lua_State *L);
+void handout_add_task_os(lua_State *L, int planning);
+/* Adds to the set at the top what is withheld in tasks too, from the planning set. */
+void handout_add_task_withheld(lua_State *L, int planning);
 
 /* task.c: a line of the running task's log. */
 void handout_task_log(handout_state *state, int level, const char *text, size_t length);

@@ -1,5 +1,4 @@
-/* What a script may not have: names that exist while planning, so that their call can say what to use
- * instead. */
+/* What a script may not have: names that exist all the same, so that their call can say what to use instead. */
 #include "sandbox.h"
 #include <string.h>
 
@@ -91,13 +90,46 @@ void handout_add_withheld(lua_State *L) {
     add_to_set(L, set, "loadfile");
 }
 
-void handout_add_task_os(lua_State *L) {
+/* Stores what the planning set has under a name in the set at `set`, and pushes it. */
+static void take_from_planning(lua_State *L, int set, int planning, const char *name) {
+    lua_getfield(L, planning, name);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, set, name);
+}
+
+static void add_task_library(lua_State *L, int set, int planning, const char *library, const withheld *functions) {
+    take_from_planning(L, set, planning, library);
+    lua_pop(L, 1);
+    for (const withheld *each = functions; each->name != NULL; each++) {
+        take_from_planning(L, set, planning, lua_pushfstring(L, "%s.%s", library, each->name));
+        lua_pop(L, 2);
+    }
+}
+
+void handout_add_task_withheld(lua_State *L, int planning) {
+    int set = lua_gettop(L);
+    luaL_checkstack(L, 8, NULL);
+    add_task_library(L, set, planning, "io", withheld_io);
+    add_task_library(L, set, planning, "debug", withheld_debug);
+    add_task_library(L, set, planning, "package", withheld_package);
+    take_from_planning(L, set, planning, "dofile");
+    take_from_planning(L, set, planning, "loadfile");
+    lua_pop(L, 2);
+}
+
+void handout_add_task_os(lua_State *L, int planning) {
     static const char *const kept[] = {"time", "clock", "date", "difftime"};
     int set = lua_gettop(L);
     luaL_checkstack(L, 8, NULL);
     lua_pushcfunction(L, luaopen_os);
     lua_call(L, 0, 1);
     lua_newtable(L);
+    for (const withheld *each = withheld_os; each->name != NULL; each++) {
+        if (strcmp(each->instead, SAME_PLAN) == 0) continue;
+        take_from_planning(L, set, planning, lua_pushfstring(L, "os.%s", each->name));
+        lua_setfield(L, set + 2, each->name);
+        lua_pop(L, 1);
+    }
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         lua_getfield(L, set + 1, kept[i]);
         lua_pushvalue(L, -1);
