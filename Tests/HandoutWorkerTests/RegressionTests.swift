@@ -141,7 +141,7 @@ import Testing
     }
 
     @Test func `the handle of a refused call has no id`() throws {
-        #expect(refusal("assert(handout.cluster{}.id == nil)") == "handout.cluster is not available in this version")
+        #expect(refusal("assert(handout.cluster{}.id == nil)") == "handout.cluster is for a cluster file (--cluster FILE)")
         let entry = "local h = require \"handout\"\nprint(h.cluster{}.id)\nreturn h.graph(\"x\")"
         #expect(throws: PlanRefusal.self) { try Script(entry).plan() }
     }

@@ -712,7 +712,7 @@ private let refusals =
         // What later versions have
         Refusal(
             "handout.cluster", "handout.cluster{}",
-            "unavailable t.lua:4: handout.cluster is not available in this version"),
+            "script t.lua:4: handout.cluster is for a cluster file (--cluster FILE)"),
         Refusal(
             "process isolation", "g:task(\"a\", { isolation = \"process\" }, f)",
             "unavailable t.lua:4: task 'a': option 'isolation': \"process\" is not available in this version"),

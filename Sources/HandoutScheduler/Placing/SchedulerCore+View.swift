@@ -1,7 +1,7 @@
 package import HandoutCore
 
 /// A class of ready tasks, as strategies see it.
-package struct ClassFacts: Sendable {
+package struct ReadyClass: Sendable {
     package var number: Int
     package var request: TaskRequest
     /// Its next task.
@@ -11,7 +11,7 @@ package struct ClassFacts: Sendable {
 }
 
 /// A worker, as strategies see it.
-package struct WorkerFacts: Sendable {
+package struct WorkerStanding: Sendable {
     package var offer: WorkerOffer
     package var isUp: Bool
     package var running: Int
@@ -24,7 +24,7 @@ package struct WorkerFacts: Sendable {
 }
 
 /// A task, as strategies see it.
-package struct TaskFacts: Sendable {
+package struct RowFacts: Sendable {
     package var declared: Int
     /// Which instance of a map, or node of a reduce; nil: declared.
     package var element: Int?
@@ -44,22 +44,30 @@ extension SchedulerCore {
 
     package var workerCount: Int { placer?.workers.count ?? 0 }
 
-    package func workerFacts(_ worker: Int) -> WorkerFacts? {
+    package func workerFacts(_ worker: Int) -> WorkerStanding? {
         guard let placer, worker < placer.workers.count else { return nil }
         let facts = placer.workers.facts[worker]
-        return WorkerFacts(
+        return WorkerStanding(
             offer: facts.offer, isUp: facts.isUp, running: facts.running,
             idleSince: facts.running == 0 ? facts.idleSince : nil, lost: facts.lost, version: facts.version)
+    }
+
+    /// Workers that changed since `cursor` was last given; nil: any of them may have.
+    package func changedWorkers(since cursor: inout (epoch: Int, place: Int)) -> [Int]? {
+        guard let table = placer?.workers else { return [] }
+        defer { cursor = (table.changesEpoch, table.changes.count) }
+        guard cursor.epoch == table.changesEpoch, cursor.place <= table.changes.count else { return nil }
+        return table.changes[cursor.place...].map(Int.init)
     }
 
     package func total(_ worker: Int, _ resource: Int) -> UInt64 { placer?.workers.total(worker, resource) ?? 0 }
     package func free(_ worker: Int, _ resource: Int) -> UInt64 { placer?.workers.free(worker, resource) ?? 0 }
 
     /// Classes that have something ready, in the order of their first tasks.
-    package func readyClasses() -> [ClassFacts] {
+    package func readyClasses() -> [ReadyClass] {
         guard let placer else { return [] }
         return inOrder(placer).map { queue, head in
-            ClassFacts(number: queue.number, request: queue.request, row: Int(head.first), count: readyCount(queue))
+            ReadyClass(number: queue.number, request: queue.request, row: Int(head.first), count: readyCount(queue))
         }
     }
 
@@ -69,7 +77,7 @@ extension SchedulerCore {
         return count
     }
 
-    package func classFacts(_ number: Int) -> TaskRequest? {
+    package func classRequest(_ number: Int) -> TaskRequest? {
         placer.flatMap { number < $0.classes.count ? $0.classes[number].request : nil }
     }
 
@@ -89,12 +97,12 @@ extension SchedulerCore {
         return rows
     }
 
-    package func taskFacts(_ row: Int) -> TaskFacts {
+    package func rowFacts(_ row: Int) -> RowFacts {
         let (declared, element) = planPlace(of: row)
         let options = graph.options(of: TaskID(declaredRow(of: row)))
         var used = 0
         if let record = failures[UInt32(row)] { used = Int(record.retriesUsed) }
-        return TaskFacts(
+        return RowFacts(
             declared: declared, element: element, attempt: Int(attempts[row]) + 1,
             retriesLeft: max(0, Int(options.retries) - used), priority: Int(options.priority),
             consumers: Int(consumers[row]), readySince: placer?.readySince[UInt32(row)])
