@@ -140,12 +140,6 @@ import Testing
                 """) == "param: expected a string as name")
     }
 
-    @Test func `the handle of a refused call has no id`() throws {
-        #expect(refusal("assert(handout.cluster{}.id == nil)") == "handout.cluster is not available in this version")
-        let entry = "local h = require \"handout\"\nprint(h.cluster{}.id)\nreturn h.graph(\"x\")"
-        #expect(throws: PlanRefusal.self) { try Script(entry).plan() }
-    }
-
     @Test(arguments: ["{ t, t }", "{ a = t, b = t }"])
     func `needs that name one table again and again meet the memory limit`(nested: String) {
         var limits = PlanLimits()

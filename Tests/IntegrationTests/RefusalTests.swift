@@ -632,10 +632,15 @@ private let refusals =
             "a default that is a function", "handout.param(\"n\", print)",
             "parameter t.lua:4: parameter 'n': default: a function cannot be a parameter"),
 
-        // What later versions have
+        // What other files have
         Refusal(
             "handout.cluster", "handout.cluster{}",
-            "unavailable t.lua:4: handout.cluster is not available in this version"),
+            "script t.lua:4: handout.cluster is for a cluster file (--cluster FILE)"),
+        Refusal(
+            "handout.tracker", "handout.tracker{}",
+            "script t.lua:4: handout.tracker is for a file of trackers (worker --tracker FILE)"),
+
+        // What later versions have
         Refusal(
             "process isolation", "g:task(\"a\", { isolation = \"process\" }, f)",
             "unavailable t.lua:4: task 'a': option 'isolation': \"process\" is not available in this version"),
