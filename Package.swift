@@ -50,7 +50,7 @@ let package = Package(
         .target(
             name: "Handout",
             dependencies: [
-                "HandoutPlan", "HandoutScheduler", "HandoutExecutor", "HandoutWorker", "LuaRuntime", "HandoutCore",
+                "HandoutPlan", "HandoutScheduler", "HandoutExecutor", "HandoutWorker", "HandoutStrategy", "LuaRuntime", "HandoutCore", "CLuaShim",
             ],
             swiftSettings: settings),
         .target(

@@ -140,12 +140,6 @@ import Testing
                 """) == "param: expected a string as name")
     }
 
-    @Test func `the handle of a refused call has no id`() throws {
-        #expect(refusal("assert(handout.cluster{}.id == nil)") == "handout.cluster is for a cluster file (--cluster FILE)")
-        let entry = "local h = require \"handout\"\nprint(h.cluster{}.id)\nreturn h.graph(\"x\")"
-        #expect(throws: PlanRefusal.self) { try Script(entry).plan() }
-    }
-
     @Test(arguments: ["{ t, t }", "{ a = t, b = t }"])
     func `needs that name one table again and again meet the memory limit`(nested: String) {
         var limits = PlanLimits()
@@ -306,114 +300,5 @@ import Testing
             load("local g, f = ... g:output('x', g:task('x', f))", "=B")(g, f)
             g:output("y", g:task("y", { priority = 5 }, load("return function() return 'C' end", "=C")()))
             """, ["x=\"A\"", "y=\"C\""])
-    }
-
-    // MARK: Parts of values, and what is missing
-
-    private static let missing = """
-        local function missing()
-          local found = {}
-          for place, why in pairs(handout.task.missing) do found[tostring(place)] = why end
-          return found
-        end
-        local function bad() error({ message = "bad" }) end
-
-        """
-
-    /// A list has false where nothing was picked; asked for alone, nothing is nil.
-    @Test func `an element of a list of picked elements is absent where nothing was picked`() throws {
-        try expect(
-            RegressionTests.missing + """
-                local l = g:task("l", function() return { 4, 5, 6 } end)
-                local some = l:at(function(e, k) return { k, 1, 3 } end)
-                g:map("m", { over = { a = 1 }, needs = { some:at(1), some:at(2), some, some:at("x"), some:at(9) } },
-                  function(e, k, a, b, c, d, f) return { tostring(a), b, c, tostring(d), tostring(f), missing() } end)
-                """,
-            [
-                "m={\"a\":[\"nil\",4,[false,4,6],\"nil\",\"nil\",{\"1\":\"skipped\",\"4\":\"skipped\",\"5\":\"skipped\"}]}"
-            ])
-    }
-
-    @Test func `parts of what an instance picks are those of its own element, whenever that is there`() throws {
-        try expect(
-            """
-            local inner = handout.graph "inner"
-            local n = inner:input "n"
-            inner:output("o", inner:map("im", { over = n }, function(e) return e * 2 end))
-            local m = g:map("m", { over = { { 1, 2 }, { 3 }, { 5, 6, 7 } } }, inner)
-            g:map("q", { over = { 1, 2, 3 }, needs = { m:at():at(1), m:at():at(function(e, k) return { k, 1 } end), m:at():at() } },
-              function(e, k, ...) return { ... } end)
-            g:map("r", { over = { 1, 2, 3 }, unless = m:at():at(2) }, function(e, k, ...) return k end)
-            """, ["q=[[2,[2,2],2],[6,[false,6]],[10,[14,10],14]]", "r=[false,2,false]"])
-    }
-
-    /// What it needs failed before it began to wait for the rest, which came in the same moment.
-    @Test func `an inline instance whose element failed is not computed`() throws {
-        try expect(
-            RegressionTests.missing + """
-                local a = g:map("a", { over = { 1, 2 } }, bad)
-                local b = g:map("b", { over = a }, function(e) return e end)
-                local l = g:task("l", { priority = -1, after = b, always = true }, function() return {} end)
-                local c = g:map("c", { inline = true, over = b, needs = l:at(function() return {} end), after = l:at() },
-                  function(e) return tostring(e) end)
-                g:task("t", { needs = { c, l }, always = true }, function(...) return { ..., missing() } end)
-                """, ["t=[[false,false],{\"1\":\"skipped\"}]", "a[1]: bad", "a[2]: bad"])
-    }
-
-    @Test func `an inline map that never got its instances has no value`() throws {
-        try expect(
-            RegressionTests.missing + """
-                local s = handout.graph "s"
-                s:output("o", s:task("t", { needs = { s:input "n" } }, function(x) return x end))
-                local none, t = g:task("none", function() return {} end), g:task("t", bad)
-                local m = g:map("m", { over = none }, s)
-                local i = g:map("i", { inline = true, over = none, needs = { t, m:at() } }, function() return 1 end)
-                g:map("n", { over = i, needs = { m:at(function(e, k) return k end) } }, function(x) return x end)
-                """, ["n=null", "t: bad"])
-    }
-
-    @Test func `with always a list picked from what failed is a list of nothing, and true`() throws {
-        try expect(
-            RegressionTests.missing + """
-                local a = g:map("a", { over = { 1, 2 } }, bad)
-                local t = g:task("t", { priority = -1 }, bad)
-                local function some() return { 1, 2 } end
-                for i, of in ipairs { a:at(some), t:at(some) } do
-                  g:map("u" .. i, { over = { x = 1 }, unless = of, always = true }, function() return "never" end)
-                  g:map("w" .. i, { over = { x = 1 }, when = of, needs = of, always = true }, function(e, k, l) return l end)
-                end
-                """,
-            [
-                "u1=[]", "u2=[]", "w1={\"x\":[false,false]}", "w2={\"x\":[false,false]}", "a[1]: bad", "a[2]: bad",
-                "t: bad",
-            ])
-    }
-
-    @Test func `an included graph that something failed before gives nothing of what it was given`() throws {
-        try expect(
-            RegressionTests.missing + """
-                local s = handout.graph "s"
-                local n, m = s:input("n", { 1, 2 }), s:input("m")
-                s:output("n", n)
-                s:output("part", n:at(1))
-                s:output("m", m)
-                local bad, one = g:task("bad", bad), g:task("one", function() return { 1 } end)
-                local all = g:map("all", { over = { 1, 2 } }, function(e) if e == 1 then error({ message = "1" }) end return e end)
-                local after, gated = g:include("after", s, { m = one }, { after = bad }), g:include("unless", s, { m = one }, { unless = one })
-                local free, both = g:include("free", s, { m = all }), g:include("both", s, { m = all, n = one }, { unless = bad })
-                for name, i in pairs { after = after, gated = gated, free = free, both = both } do
-                  for part, handle in pairs(i) do g:output(name .. "_" .. part, handle) end
-                end
-                g:output("t", g:task("t", { needs = { after.m, both.m, free.m }, always = true },
-                  function(a, b, c) return { tostring(a), tostring(b), c, missing() } end))
-                g:output("w", g:task("w", { when = free.m, always = true }, function() return 1 end))
-                g:output("x", g:task("x", { when = both.m, always = true }, function() return 1 end))
-                """,
-            [
-                "after_m=null", "after_n=null", "after_part=null", "both_m=null", "both_n=null", "both_part=null",
-                "free_m=[false,2]", "free_n=[1,2]", "free_part=1", "gated_m=null", "gated_n=null", "gated_part=null",
-                "t=[\"nil\",\"nil\",[false,2],{\"1\":\"skipped\",\"2\":\"skipped\",\"3\":\"failed\"}]", "w=1", "x=null",
-                "all[1]: 1", "bad: bad",
-            ])
     }
 }

@@ -709,10 +709,15 @@ private let refusals =
             "script t.lua:4: handout.exec is only there inside a task"),
         Refusal("loadfile", "loadfile(\"x\")", "script t.lua:4: loadfile is not available: use require"),
 
-        // What later versions have
+        // What other files have
         Refusal(
             "handout.cluster", "handout.cluster{}",
             "script t.lua:4: handout.cluster is for a cluster file (--cluster FILE)"),
+        Refusal(
+            "handout.tracker", "handout.tracker{}",
+            "script t.lua:4: handout.tracker is for a file of trackers (worker --tracker FILE)"),
+
+        // What later versions have
         Refusal(
             "process isolation", "g:task(\"a\", { isolation = \"process\" }, f)",
             "unavailable t.lua:4: task 'a': option 'isolation': \"process\" is not available in this version"),

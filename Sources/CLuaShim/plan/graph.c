@@ -344,14 +344,6 @@ static int graph_output(lua_State *L) {
     return 0;
 }
 
-int handout_refuse_unavailable(lua_State *L) {
-    if (handout_recorder_of(L)->tables) return 0;
-    handout_refuse(L, handout_recorder_of(L), "unavailable", "%s is not available in this version",
-                   lua_tostring(L, lua_upvalueindex(1)));
-    lua_pushlightuserdata(L, handout_handle(0, 0));
-    return 1;
-}
-
 /* ---- Handles ---- */
 
 static int handle_index(lua_State *L) {

@@ -124,8 +124,6 @@ int handout_check_new_id(lua_State *L, handout_recorder *recorder, handout_graph
                          char *who, size_t size, uint32_t *slot, uint64_t *entry);
 /* Cuts the columns to the rows that are there: an error may have ended a declaration half way. */
 void handout_drop_unfinished(handout_graph_record *graph);
-/* A C function with one upvalue, the name of a call that this version does not have: refuses it. */
-int handout_refuse_unavailable(lua_State *L);
 /* Makes the metatables of graphs and handles. */
 void handout_open_graphs(lua_State *L);
 

@@ -110,7 +110,7 @@ static int module_require(lua_State *L) {
     int type = lua_rawget(L, 2);
     if (handout_runner_of(L)) handout_runner_of(L)->required = 1;
     if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return luaL_error(L, "module '%s' requires itself", name);
-    int in_task = handout_of(L)->task != NULL && !handout_of(L)->planning;
+    int in_task = handout_runner_of(L) && !handout_runner_of(L)->asker && !handout_of(L)->planning;
     if (type != LUA_TNIL) {
         if (in_task) handout_note_module(L, name); /* where the script ran again, it was loaded by that */
         return 1;
@@ -164,8 +164,8 @@ static void new_registry_table(lua_State *L, void *key) {
 void handout_recorder_open(lua_State *L, handout_recorder *recorder) {
     static const luaL_Reg functions[] = {{"graph", module_graph}, {"param", handout_module_param}, {"read", handout_module_read},
                                          {"glob", handout_module_glob}, {"cluster", handout_module_cluster},
-                                         {"allocator", handout_module_allocator}, {NULL, NULL}};
-    static const char *const later[] = {"tracker", NULL};
+                                         {"allocator", handout_module_allocator}, {"tracker", handout_module_tracker},
+                                         {NULL, NULL}};
     handout_state *state = handout_of(L);
     state->plan = recorder;
     handout_open_libraries(state);
@@ -175,11 +175,6 @@ void handout_recorder_open(lua_State *L, handout_recorder *recorder) {
     new_registry_table(L, &HANDOUT_KEY_TEMPLATES);
     handout_open_graphs(L);
     luaL_newlib(L, functions);
-    for (int i = 0; later[i]; i++) {
-        lua_pushfstring(L, "handout.%s", later[i]);
-        lua_pushcclosure(L, handout_refuse_unavailable, 1);
-        lua_setfield(L, -2, later[i]);
-    }
     for (const luaL_Reg *f = functions; f->name; f++) {
         char name[40];
         snprintf(name, sizeof name, "handout.%s", f->name);

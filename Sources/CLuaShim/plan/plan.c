@@ -1,6 +1,7 @@
 /* The run of a script, and the plan that it leaves. */
 #include "graph.h"
 #include "sandbox.h"
+#include "task.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,6 @@ void handout_recorder_free(handout_recorder *recorder) {
     free(recorder->option_sets.data);
     free(recorder->pool.data);
     free(recorder->pool_bytes.data);
-    free(recorder->errors.data);
     free(recorder->declared.data);
     free(recorder->met.data);
     free(recorder->met_variables.data);
@@ -84,6 +84,7 @@ void handout_recorder_free(handout_recorder *recorder) {
         free(error->message);
         free(error->file);
     }
+    free(recorder->errors.data);
     free(recorder->class_table);
     free(recorder->identities);
 }
@@ -127,7 +128,10 @@ int handout_script_message(lua_State *L) {
     handout_traceback(L, state->traceback, sizeof state->traceback, 1);
     if (lua_type(L, 1) == LUA_TSTRING) return 1;
     char what[200];
-
+    if (handout_to_raised(L, 1)) {
+        lua_getiuservalue(L, 1, 1);
+        return 1;
+    }
     handout_describe(L, 1, what, sizeof what);
     if (lua_type(L, 1) == LUA_TTABLE) {
         lua_pushliteral(L, "message");

@@ -1,6 +1,7 @@
 /* The coroutine library, keeping track of the coroutine that runs: a deadline's hook goes there. */
 #include "sandbox.h"
 
+enum { RESUMING = 100 }; /* instructions that a resume counts as: the hook's own count begins anew in each coroutine */
 enum { CLOSE_DEPTH = 16 }; /* a longer chain overflows the C stack in 5.4.4 (1e64c139) */
 
 static lua_State *check_coroutine(lua_State *L) {
@@ -14,6 +15,7 @@ static lua_State *check_coroutine(lua_State *L) {
 static int tracked_resume(lua_State *L, lua_State *coroutine, int arguments, int *results) {
     handout_state *state = handout_of(L);
     handout_check(state);
+    handout_spend(state, RESUMING);
     state->running = coroutine;
     int status = lua_resume(coroutine, L, arguments, results);
     state->running = L;

@@ -104,11 +104,14 @@ void handout_traceback(lua_State *L, char *text, size_t size, int level) {
 /* ---- The hook ---- */
 
 void handout_reset_hook(lua_State *L) {
-#if HANDOUT_STANDING_HOOK
-    lua_sethook(L, handout_stop_hook, LUA_MASKCOUNT, HANDOUT_STANDING_COUNT);
-#else
-    lua_sethook(L, NULL, 0, 0);
-#endif
+    if (HANDOUT_STANDING_HOOK || handout_of(L)->counted) lua_sethook(L, handout_stop_hook, LUA_MASKCOUNT, HANDOUT_STANDING_COUNT);
+    else lua_sethook(L, NULL, 0, 0);
+}
+
+void handout_spend(handout_state *state, int64_t instructions) {
+    if (!state->counted) return;
+    state->instructions -= instructions;
+    if (state->instructions < 0) handout_leave(state, HANDOUT_TIMEOUT, "no instructions left");
 }
 
 void handout_install_hook(handout_state *state) {
@@ -119,7 +122,8 @@ void handout_install_hook(handout_state *state) {
 void handout_stop_hook(lua_State *L, lua_Debug *ar) {
     handout_state *state = handout_of(L);
     (void)ar;
-    if (!HANDOUT_STANDING_HOOK || lua_gethookcount(L) != HANDOUT_STANDING_COUNT) handout_reset_hook(L);
+    if (lua_gethookcount(L) == HANDOUT_STANDING_COUNT) handout_spend(state, HANDOUT_STANDING_COUNT);
+    else handout_reset_hook(L);
     handout_check(state);
     if (!state->collect) return;
     state->collect = 0;

@@ -82,8 +82,8 @@ void handout_deadline_end(handout_slot *slot);
 void handout_go_away(handout_state *state);
 void handout_come_back(handout_state *state);
 
-/* Sets the hook that `L` has while nothing was asked for: the standing hook in sanitizer builds, otherwise
- * none. */
+/* Sets the hook that `L` has while nothing was asked for: the standing hook in sanitizer builds and where instructions
+ * are counted, otherwise none. */
 void handout_reset_hook(lua_State *L);
 
 /* Where the next full collection is due, given what is in use now. */

@@ -40,6 +40,8 @@ typedef struct handout_state {
     int planning;                      /* planning libraries (pairs, no clock) instead of those of a task */
     lua_State *script;                 /* the coroutine that a script runs in again while it does, or NULL */
     int template_mode;                 /* the script runs for its classes only */
+    int counted;                       /* instructions are counted, in every coroutine, against `instructions` */
+    int64_t instructions;              /* left */
     struct handout_slot *slot;         /* whose deadline holds while entered; may be NULL */
     int close_depth;                   /* nesting of coroutine.close and of wrap's implicit close */
     uint64_t random[4];                /* xoshiro256** state */
@@ -81,6 +83,8 @@ static inline void handout_check(handout_state *state) {
     if (__builtin_expect(handout_polls, 0)) handout_poll(state);
     if (__builtin_expect(state->stop != 0, 0)) handout_leave(state, state->stop, NULL);
 }
+/* Where instructions are counted: leaves when none of so many is left. */
+void handout_spend(handout_state *state, int64_t instructions);
 /* For encoders and decoders, which know only `L`. */
 void handout_codec_check(lua_State *L);
 /* Writes file:line frames of the running Lua stack to `text` without allocating from Lua. */

@@ -69,7 +69,7 @@ const char *handout_field_text(lua_State *L, handout_recorder *recorder, const c
     return NULL;
 }
 
-static int is_resource_name(const char *name, size_t length) {
+int handout_is_resource_name(const char *name, size_t length) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/";
     return length > 0 && length <= 200 && strspn(name, letters) == length;
 }
@@ -78,7 +78,7 @@ const char *handout_field_resource(lua_State *L, handout_recorder *recorder, con
     char shown[160];
     size_t length = 0;
     const char *text = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &length) : "";
-    if (!is_resource_name(text, length)) {
+    if (!handout_is_resource_name(text, length)) {
         handout_describe(L, -2, shown, sizeof shown);
         handout_refuse(L, recorder, "field", "%s: field '%s': a name is 1 to 200 letters, digits, '_', '-' and '/', got %s", who, name,
                        shown);

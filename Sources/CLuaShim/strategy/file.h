@@ -37,6 +37,7 @@ int handout_field_duration(lua_State *L, handout_recorder *recorder, const char 
 int handout_field_rate(lua_State *L, handout_recorder *recorder, const char *who, const char *name, uint64_t *rate);
 /* A string without zero bytes that is not empty; `expected` says what it is. Returns NULL when it was refused. */
 const char *handout_field_text(lua_State *L, handout_recorder *recorder, const char *who, const char *name, const char *expected);
+int handout_is_resource_name(const char *name, size_t length);
 /* Whether the key under the value at the top is a resource's name that is no field of its own; else it is refused. */
 const char *handout_field_resource(lua_State *L, handout_recorder *recorder, const char *who, const char *name);
 /* Refuses the keys of the table at `table` that are none of `names`, in one order; keys 1 to `positions` are known too. */

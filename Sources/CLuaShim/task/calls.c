@@ -13,7 +13,7 @@ enum { RAISED_MAGIC = 0x48525331, LOG_LIMIT = 1 << 20, MAX_RETRY_TEXT = 4096 };
 
 static handout_runner *inside(lua_State *L, const char *call) {
     handout_runner *runner = handout_runner_of(L);
-    if (!runner) luaL_error(L, "%s is only there inside a task", call);
+    if (!runner || runner->asker) luaL_error(L, "%s is only there inside a task", call);
     return runner;
 }
 
@@ -138,13 +138,16 @@ static int call_log(lua_State *L) {
     static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
     int level = luaL_checkoption(L, 1, NULL, levels);
     luaL_checkstring(L, 2);
-    inside(L, "handout.log");
+    int elsewhere = handout_recorder_of(L)->purpose != HANDOUT_FOR_GRAPH;
+    if (!elsewhere) inside(L, "handout.log");
     handout_push_library(L, "string.format");
     lua_replace(L, 1);
     lua_call(L, lua_gettop(L) - 1, 1);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
-    handout_task_log(handout_of(L), level, text, length);
+    const handout_host *host = handout_of(L)->host;
+    if (elsewhere) host->log(host->context, ~(uint32_t)0, level, text, length); /* a strategy's or a tracker's */
+    else handout_task_log(handout_of(L), level, text, length);
     return 0;
 }
 

@@ -82,6 +82,8 @@ static int is_asked(const handout_runner *runner, enum handout_granting kind, co
     return 0;
 }
 
+static const char *asker(const handout_runner *runner) { return runner->asker ? runner->asker : "the task"; }
+
 void handout_need_grant(lua_State *L, const char *call, enum handout_granting kind, const char *name) {
     handout_runner *runner = handout_runner_of(L);
     int is = is_asked(runner, kind, name);
@@ -89,8 +91,8 @@ void handout_need_grant(lua_State *L, const char *call, enum handout_granting ki
     char shown[300];
     handout_escape(name, strlen(name), 200, shown, sizeof shown);
     if (!is)
-        handout_refuse_call(L, "%s: '%s' is not granted: the task asks for it with grant = { %s = { \"%s\" } }", call, shown,
-                            kinds[kind], shown);
+        handout_refuse_call(L, "%s: '%s' is not granted: %s asks for it with grant = { %s = { \"%s\" } }", call, shown,
+                            asker(runner), kinds[kind], shown);
     handout_refuse_call(L, "%s: '%s' is not allowed by this run: allow it with --allow %s=%s", call, shown, kinds[kind], shown);
 }
 
@@ -166,10 +168,11 @@ static _Noreturn void refuse_path(lua_State *L, const char *call, const char *sh
     if (here && !asked && handout_has_hidden_part(beneath(reach->path, here)))
         handout_refuse_call(L, "%s: '%s': hidden files and folders are not %s", call, shown, reach->writing ? "written" : "read");
     if (!asked && (reach->writing || here))
-        handout_refuse_call(L, "%s: '%s' is not granted: the task asks for it with grant = { %s = { \"%s\" } }", call, shown, verb, shown);
+        handout_refuse_call(L, "%s: '%s' is not granted: %s asks for it with grant = { %s = { \"%s\" } }", call, shown,
+                            asker(handout_runner_of(L)), verb, shown);
     if (!asked)
-        handout_refuse_call(L, "%s: '%s' is outside of the run directory '%s' and not granted: the task asks for it with grant = "
-                            "{ read = { \"%s\" } }", call, shown, where, shown);
+        handout_refuse_call(L, "%s: '%s' is outside of the run directory '%s' and not granted: %s asks for it with grant = "
+                            "{ read = { \"%s\" } }", call, shown, where, asker(handout_runner_of(L)), shown);
     if (handout_has_hidden_part(beneath(reach->path, asked)))
         handout_refuse_call(L, "%s: '%s': hidden files and folders are not %s", call, shown, reach->writing ? "written" : "read");
     handout_refuse_call(L, "%s: '%s' is not allowed by this run: allow it with --allow %s=%s", call, shown, verb, shown);

@@ -29,6 +29,7 @@ typedef struct handout_runner {
     const handout_program *program;
     const handout_tables *tables;
     handout_slot *slot;
+    const char *asker;         /* no task: what asks for grants, for messages; else NULL */
     handout_vector instances;  /* handout_instance; closures in a Lua table, at index + 1 */
     handout_vector used;       /* instances of the attempt that runs */
     handout_vector snapshots;
