@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "Handout",
             dependencies: [
-                "HandoutPlan", "HandoutScheduler", "HandoutExecutor", "HandoutWorker", "HandoutStrategy", "LuaRuntime", "HandoutCore", "CLuaShim",
+                "HandoutPlan", "HandoutScheduler", "HandoutExecutor", "HandoutWorker", "HandoutStrategy", "LuaRuntime",
+                "HandoutCore", "CLuaShim",
             ],
             swiftSettings: settings),
         .target(

@@ -21,7 +21,7 @@ struct ClusterFileOptions: ParsableArguments {
                 Terminal.standard.line("cluster: " + TextEscape.shown(text))
             }
         } catch {
-            let status: ExitStatus = error.problems.contains { $0.code == "source" } ? .environment : .usage
+            let status: ExitStatus = error.problems.contains { $0.code == "file" } ? .environment : .usage
             throw CommandFailure(
                 status, error.problems.map { TextEscape.shown($0.text, keepLines: true) }.joined(separator: "\n"))
         }

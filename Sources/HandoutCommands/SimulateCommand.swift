@@ -1,11 +1,13 @@
 import ArgumentParser
 import Glibc
+import Handout
 import HandoutCore
 import HandoutInstances
 import HandoutPlacement
 import HandoutPlan
 import HandoutScheduler
 import HandoutSimulation
+import HandoutStrategy
 
 /// `handout-lua simulate`: runs a graph in virtual time, by one allocator or several, without running anything.
 struct SimulateCommand: ParsableCommand {
@@ -85,12 +87,12 @@ struct SimulateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let names = allocator.isEmpty ? [isInstance ? "time" : "load-balanced"] : allocator
-        let runs = isInstance ? try instanceRuns(names) : try scriptRuns(names)
+        let choices = try allocator.map { text throws(CommandFailure) in try AllocatorChoice(text) }
+        let runs = isInstance ? try instanceRuns(choices) : try scriptRuns(choices)
         if let gantt, let run = runs.first { try write(GanttChart(run).svg, to: gantt) }
         if json {
             let texts = runs.map { SimulationReport($0).json }
-            try StandardOutput.line(names.count > 1 ? "[\(texts.joined(separator: ","))]" : texts.joined())
+            try StandardOutput.line(runs.count > 1 ? "[\(texts.joined(separator: ","))]" : texts.joined())
         } else {
             try StandardOutput.line(SimulationReport.table(runs, deadline: deadline?.seconds))
         }
@@ -100,31 +102,54 @@ struct SimulateCommand: ParsableCommand {
     private var isInstance: Bool { options.script.hasSuffix(".json") }
 
     /// Planning with what is known beforehand. The default of 2 s holds only where nothing else bounds it.
-    private var request: SimulationRequest {
-        SimulationRequest(
-            deadline: deadline?.seconds, budget: evaluations == nil ? budget?.seconds ?? 2 : budget?.seconds,
-            evaluations: evaluations ?? .max, seed: options.seed)
+    private func request(_ choice: AllocatorChoice) throws -> SimulationRequest {
+        var options: [String: String] = [:]
+        if case .builtIn(_, let given) = choice { options = given }
+        func seconds(_ name: String) throws -> Double? {
+            guard let text = options[name] else { return nil }
+            guard let limit = TimeLimit(argument: text) else {
+                throw CommandFailure(
+                    .usage,
+                    "--allocator \(choice.title): option '\(name)': expected a duration, got '\(TextEscape.shown(text))'"
+                )
+            }
+            return limit.seconds
+        }
+        let deadline = try seconds("deadline") ?? deadline?.seconds
+        let budget = try seconds("budget") ?? budget?.seconds
+        return SimulationRequest(
+            deadline: deadline, budget: evaluations == nil ? budget ?? 2 : budget, evaluations: evaluations ?? .max,
+            seed: self.options.seed)
     }
 
     // MARK: - Instances
 
-    private func instanceRuns(_ names: [String]) throws -> [SimulatedRun] {
-        let allocators = try names.map { name in
-            guard let allocator = SimulationAllocators.named(name) else { throw unknown(name) }
-            return allocator
-        }
+    private func instanceRuns(_ choices: [AllocatorChoice]) throws -> [SimulatedRun] {
+        let choices = choices.isEmpty ? [AllocatorChoice.builtIn("time", [:])] : choices
         let instance = try read()
-        return try allocators.map { allocator in
-            SimulatedRun(instance, try allocator.schedule(instance, request), allocator: allocator.name)
+        return try choices.map { choice in
+            let request = try request(choice)
+            if case .builtIn(let name, _) = choice, let allocator = SimulationAllocators.named(name) {
+                return SimulatedRun(instance, try allocator.schedule(instance, request), allocator: choice.title)
+            }
+            guard case .file(let path, let options) = choice else { preconditionFailure("instances have no script") }
+            let graph = InstanceGraph(instance)
+            let strategy = try AllocatorChoice.strategy(
+                file: path, options, seed: self.options.seed, budget: callBudget, slot: nil)
+            let driver = StrategyDriver(
+                strategy, graph: graph.graph, run: "simulation", seed: self.options.seed,
+                deadline: UInt64((request.deadline ?? 0) * 1e9), name: { _, row, _ in graph.graph.name(TaskID(row)) },
+                warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
+            let schedule = graph.schedule(StrategyDriver.allocator(strategy) ?? .loadBalanced, seed: self.options.seed)
+            {
+                driver.serve(&$0, now: $1, into: &$2, output: &$3)
+            }
+            return SimulatedRun(instance, schedule, allocator: choice.title)
         }
     }
 
-    private func unknown(_ name: String) -> CommandFailure {
-        CommandFailure(
-            .usage,
-            "--allocator: expected \(SimulationAllocators.names.joined(separator: ", ")), "
-                + "got '\(TextEscape.shown(name))'")
-    }
+    /// Strategies may use so many instructions a call: the same simulation gives the same result.
+    private var callBudget: StrategyBudget { .instructions(for: 50_000_000) }
 
     private func read() throws -> PlacementInstance {
         let file = options.script
@@ -139,10 +164,39 @@ struct SimulateCommand: ParsableCommand {
 
     // MARK: - Scripts
 
-    private func scriptRuns(_ names: [String]) throws -> [SimulatedRun] {
-        for name in names where SimulationAllocators.named(name) == nil { throw unknown(name) }
+    private func scriptRuns(_ choices: [AllocatorChoice]) throws -> [SimulatedRun] {
         let cluster = try clusters.description()
-        let plan = try options.plan(json: json, capacity: cluster?.capacity).plan
+        let (plan, parameters) = try options.plan(json: json, capacity: cluster?.capacity)
+        let simulation = try simulation(of: plan, cluster)
+        let choices = choices.isEmpty ? [AllocatorChoice(plan) ?? .builtIn("load-balanced", [:])] : choices
+        return try choices.map { choice in
+            var request = try request(choice)
+            if request.deadline == nil && plan.graph.deadline > 0 {
+                request.deadline = Double(plan.graph.deadline) / 1e9
+            }
+            if case .builtIn(let name, _) = choice {
+                let result = SimulationAllocators.run(name, simulation, request)
+                return SimulatedRun(simulation, result, allocator: choice.title)
+            }
+            guard let strategy = try choice.strategy(plan, parameters, budget: callBudget, slot: nil) else {
+                preconditionFailure("what is not built in is in Lua")
+            }
+            if case .builtIn(let name, _) = strategy.facts.kind {
+                return SimulatedRun(simulation, SimulationAllocators.run(name, simulation, request), allocator: name)
+            }
+            let driver = StrategyDriver(
+                strategy, graph: plan.graph, run: "simulation", seed: options.seed,
+                deadline: UInt64((request.deadline ?? 0) * 1e9),
+                name: { GraphSimulation.name(plan.graph, $1, $2) },
+                warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
+            let result = simulation.run(StrategyDriver.allocator(strategy) ?? .loadBalanced) {
+                driver.serve(&$0, now: $1, into: &$2, output: &$3)
+            }
+            return SimulatedRun(simulation, result, allocator: choice.title)
+        }
+    }
+
+    private func simulation(of plan: Plan, _ cluster: ClusterDescription?) throws -> GraphSimulation {
         let workers = try cluster?.simulated ?? [SimulatedWorker(offer: try options.machine.worker())]
         let network = cluster?.rates ?? EstimateWorld.Network()
         var world = EstimateWorld(graph: plan.graph, network: network) { plan.functions.elementCount(UInt32($0)) }
@@ -155,9 +209,7 @@ struct SimulateCommand: ParsableCommand {
         simulation.faults.failureRate = failureRate
         simulation.faults.slowRate = slowRate
         simulation.faults.deathRate = lossRate
-        return names.map { name in
-            SimulatedRun(simulation, SimulationAllocators.run(name, simulation, request), allocator: name)
-        }
+        return simulation
     }
 
     private func write(_ text: String, to path: String) throws {

@@ -135,11 +135,14 @@ package struct GraphSimulation {
         return plan
     }
 
-    /// The name of an attempt's task: `id`, `id[3]` of an instance, `id[#3]` of a node of a reduce.
     package func name(_ attempt: ScheduledAttempt) -> String {
-        let name = graph.name(TaskID(rawValue: attempt.declared))
-        guard attempt.element >= 0 else { return name }
-        let isMap = graph.kind(TaskID(rawValue: attempt.declared)) == .map
-        return isMap ? "\(name)[\(attempt.element + 1)]" : "\(name)[#\(attempt.element + 1)]"
+        GraphSimulation.name(graph, Int(attempt.declared), attempt.element < 0 ? nil : Int(attempt.element))
+    }
+
+    /// The name of a row: `id`, `id[3]` of an instance, `id[#3]` of a node of a reduce.
+    package static func name(_ graph: GraphColumns, _ declared: Int, _ element: Int?) -> String {
+        let name = graph.name(TaskID(declared))
+        guard let element else { return name }
+        return graph.kind(TaskID(declared)) == .map ? "\(name)[\(element + 1)]" : "\(name)[#\(element + 1)]"
     }
 }

@@ -90,11 +90,14 @@ package struct InstanceGraph: SimulatedWorld {
 
     package func elements(_ row: Int) -> Int { 1 }
 
-    /// Runs the instance under an allocator that decides while it goes on.
-    package func schedule(_ allocator: Allocator, seed: UInt64) -> Schedule {
+    /// Runs the instance under an allocator that decides while it goes on. `strategy` answers what a strategy is asked.
+    package func schedule(
+        _ allocator: Allocator, seed: UInt64,
+        strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
+    ) -> Schedule {
         var options = ClusterOptions(seed: seed, workers: workers)
         options.allocator = allocator
-        let result = ClusterSimulator(graph: graph, options: options, world: self).run()
+        let result = ClusterSimulator(graph: graph, options: options, world: self).run(strategy: strategy)
         var entries = [Schedule.Entry](
             repeating: Schedule.Entry(worker: 0, start: 0, finish: 0), count: instance.tasks.count)
         for attempt in result.schedule {

@@ -1,6 +1,6 @@
 import CLuaShim
 import HandoutCore
-import HandoutPlan
+package import HandoutPlan
 import LuaRuntime
 
 /// What a file is run with that is no graph script, in memory that stays in place.
@@ -102,7 +102,7 @@ extension PlanRefusal {
     }
 
     /// A file that could not be read at all.
-    init(_ error: ProgramError) { self.init(problems: [PlanProblem(code: "file", message: error.message)]) }
+    package init(_ error: ProgramError) { self.init(problems: [PlanProblem(code: "file", message: error.message)]) }
 
     /// One problem that is no place's.
     init(code: String, _ message: String) { self.init(problems: [PlanProblem(code: code, message: message)]) }
