@@ -89,6 +89,9 @@ struct SimulateCommand: ParsableCommand {
     func run() throws {
         let choices = try allocator.map { text throws(CommandFailure) in try AllocatorChoice(text) }
         let runs = isInstance ? try instanceRuns(choices) : try scriptRuns(choices)
+        if let violation = runs.lazy.compactMap(\.violation).first {
+            throw CommandFailure(.failed, "the simulation broke a rule, please report it: \(violation)")
+        }
         if let gantt, let run = runs.first { try write(GanttChart(run).svg, to: gantt) }
         if json {
             let texts = runs.map { SimulationReport($0).json }

@@ -24,6 +24,8 @@ struct SimulatedRun {
     /// Tasks that nothing that is left could hold, and tasks that failed.
     var waiting = 0
     var failed = 0
+    /// A rule that the simulation broke; nil: none. An error of this program.
+    var violation: String?
 
     init(_ instance: PlacementInstance, _ schedule: Schedule, allocator: String) {
         title = instance.name
@@ -53,5 +55,6 @@ struct SimulatedRun {
         }
         waiting = result.waiting
         failed = result.counts.failed
+        violation = result.violation
     }
 }

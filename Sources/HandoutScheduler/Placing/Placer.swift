@@ -70,6 +70,8 @@ final class Placer {
     @exclusivity(unchecked) var readySince: [UInt32: UInt64] = [:]
     /// Nothing is asked of the strategy before this moment.
     @exclusivity(unchecked) var waitsUntil: UInt64 = 0
+    /// Since when it has placed nothing and asked to wait.
+    @exclusivity(unchecked) var waitsSince: UInt64?
     @exclusivity(unchecked) private var pinnedClasses: [UInt64: Int] = [:]
 
     /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
@@ -148,7 +150,17 @@ final class Placer {
     var isPerTask: Bool { allocator == .scored(perTask: true) && !fallsBack }
     var keepsHomes: Bool { followsData || hasNear || allocator.isStrategy }
     var hasQuestions: Bool { !questions.isEmpty }
-    func mayDecide(_ now: UInt64) -> Bool { now >= waitsUntil }
+    /// The built-in allocator may decide where a strategy leaves everything idle: it does not wait, or has for an hour.
+    func mayDecide(_ now: UInt64) -> Bool {
+        now >= waitsUntil || waitsSince.map { now >= $0 + Placer.longestWait } ?? false
+    }
+
+    func waits(until time: UInt64, now: UInt64) {
+        waitsUntil = time > now ? min(time, (waitsSince ?? now) + Placer.longestWait) : 0
+        if waitsUntil == 0 { waitsSince = nil } else if waitsSince == nil { waitsSince = now }
+    }
+
+    static let longestWait: UInt64 = 3_600_000_000_000
 
     /// The class of the same requests, on that worker only.
     func pinned(_ number: Int, to worker: Int) -> Int {

@@ -113,8 +113,9 @@ extension SchedulerCore {
 
     /// How many of a class fit on a worker now, and by which variant the next.
     package func fits(_ number: Int, on worker: Int) -> (count: Int, variant: Int)? {
-        guard let placer, number < placer.classes.count, worker < placer.workers.count,
-            let variant = placer.classes[number].variant(on: worker, placer.workers, beside: nil)
+        guard let placer, number < placer.classes.count, worker < placer.workers.count else { return nil }
+        placer.classes[number].look(at: worker, placer.workers)
+        guard let variant = placer.classes[number].variant(on: worker, placer.workers, beside: nil)
         else { return nil }
         let amounts = placer.classes[number].request.variants[variant].amounts
         let most = amounts.map { placer.workers.free(worker, Int($0.resource)) / $0.amount }.min() ?? UInt64(Int32.max)
@@ -148,7 +149,8 @@ extension SchedulerCore {
         into placements: inout [Placement], output: inout SchedulerOutput
     ) {
         guard let placer else { return }
-        placer.waitsUntil = waitUntil
+        placer.waits(until: waitUntil, now: now)
+        let before = placements.count
         var lease = LeaseBuffer()
         for choice in chosen {
             guard choice.row < status.count, state(choice.row) == RowState.ready, choice.worker < placer.workers.count
@@ -163,6 +165,7 @@ extension SchedulerCore {
                 placements.append(Placement(entry: entry, worker: choice.worker, variant: variant))
             }
         }
+        if placements.count > before { placer.waitsSince = nil }
         placer.roundStamp = placer.stamp(ready: counts.ready)
     }
 
