@@ -2,6 +2,7 @@ package import HandoutCore
 package import HandoutExecutor
 package import HandoutPlan
 package import HandoutScheduler
+package import HandoutStrategy
 import HandoutWorker
 package import LuaRuntime
 
@@ -11,7 +12,8 @@ package struct LocalRunOptions: Sendable {
     package var slots = 1
     /// What this machine has for the tasks; nil: a core a slot.
     package var worker: WorkerOffer?
-    package var allocator = Allocator.loadBalanced
+    /// Receives warnings about the strategy.
+    package var warn: @Sendable (String) -> Void = { _ in }
     /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
     package var targets: [String] = []
     package var keepGoing = false
@@ -86,8 +88,11 @@ package final class LocalRun: Sendable {
     private let remarks: RemarkCollector?
     private let clock = RunClock()
 
+    /// - Parameter strategy: decides what runs, and is used by nobody else from now on; nil: the built-in order.
     /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
-    package init(plan: Plan, parameters: [GivenParameter], options: LocalRunOptions) throws(PlanRefusal) {
+    package init(
+        plan: Plan, parameters: [GivenParameter], options: LocalRunOptions, strategy: LuaStrategy? = nil
+    ) throws(PlanRefusal) {
         self.plan = plan
         self.options = options
         id = RunName.make()
@@ -124,9 +129,19 @@ package final class LocalRun: Sendable {
             targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
             recordsEvents: options.recordsEvents)
         if let worker = options.worker { configuration.local = worker }
-        configuration.allocator = options.allocator
+        var driver: StrategyDriver?
+        if let strategy, let allocator = StrategyDriver.allocator(strategy) {
+            configuration.allocator = allocator
+            driver = StrategyDriver(
+                strategy, graph: plan.graph, run: id, seed: plan.seed, deadline: plan.graph.deadline,
+                name: { row, _, _ in String(decoding: tables.name(of: TaskID(row)), as: UTF8.self) },
+                warn: options.warn)
+        }
         coordinator = RunCoordinator(
-            graph: plan.graph, configuration: configuration, link: pool, worker: "local", clock: clock)
+            graph: plan.graph, configuration: configuration, link: pool, worker: "local", clock: clock,
+            strategist: driver.map { driver in
+                { driver.serve(&$0, now: $1, into: &$2, output: &$3) }
+            })
     }
 
     private static var noMemory: PlanRefusal {

@@ -4,6 +4,7 @@ import Glibc
 import Handout
 import HandoutCore
 import HandoutPlan
+import HandoutStrategy
 import LuaRuntime
 
 /// `handout-lua run`: plans a script, runs its graph on threads, prints the outputs as one JSON object.
@@ -41,6 +42,12 @@ struct RunCommand: ParsableCommand {
         completion: .file())
     var events: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Who decides what runs where: a name or a file of Lua. Default: what the graph says, else load-balanced.",
+            valueName: "name|file[,key=value]"))
+    var allocator: String?
+
     @Flag(help: "After every task compare all captured tables, the large ones too.")
     var verify = false
 
@@ -61,6 +68,14 @@ struct RunCommand: ParsableCommand {
         runOptions.planTime = options.planTime.nanoseconds
         runOptions.verify = verify
         runOptions.secrets = try grants.secrets()
+        var strategy: LuaStrategy?
+        if let choice = try allocator.map({ text throws(CommandFailure) in try AllocatorChoice(text) })
+            ?? AllocatorChoice(plan)
+        {
+            strategy = try choice.strategy(
+                plan, parameters, budget: .instructions(for: 50_000_000), slot: nil)
+            runOptions.warn = { Terminal.standard.line("warning: " + TextEscape.shown($0)) }
+        }
         var allowance = try grants.allowance(directory: directory, program: plan.program)
         do { try grants.settle(plan, &allowance, secrets: runOptions.secrets) } catch {
             throw options.refused(error, json: json)
@@ -72,7 +87,7 @@ struct RunCommand: ParsableCommand {
         let eventFile = try events.map { path throws(CommandFailure) in try EventFile(path) }
         if let eventFile { runOptions.eventLines = { eventFile.write($0) } }
         let run: LocalRun
-        do { run = try LocalRun(plan: plan, parameters: parameters, options: runOptions) } catch {
+        do { run = try LocalRun(plan: plan, parameters: parameters, options: runOptions, strategy: strategy) } catch {
             throw options.refused(error, json: json)
         }
         let outcome = try perform(run, taskProgress)

@@ -26,10 +26,15 @@ struct CoordinatorState: ~Copyable {
     private var reports: [FailureReport] = []
     private var pending: [UInt64: FailureReport] = [:]
     private var pace: [SlotPace]
+    /// Answers what a strategy is asked; nil: there is none.
+    private let strategist: Strategist?
+    private var placements: [Placement] = []
 
     init(
-        graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String, epoch: UInt64
+        graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String, epoch: UInt64,
+        strategist: Strategist?
     ) {
+        self.strategist = strategist
         self.link = link
         self.worker = worker
         self.epoch = epoch
@@ -140,11 +145,23 @@ struct CoordinatorState: ~Copyable {
         guard ready > 0 else { return false }
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
-        guard core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 else { return false }
+        guard take(slot, limit, now) else { return false }
         link.lend(slot: slot, lease.entries, claim: core.leaseClaim(ofSlot: slot), time: epoch + now)
         pace[slot].started(now: now)
         wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
         return true
+    }
+
+    /// Fills the lease. A strategy is asked first, and again when it knows too little.
+    private mutating func take(_ slot: Int, _ limit: Int, _ now: UInt64) -> Bool {
+        for _ in 0..<3 {
+            if let strategist, core.hasQuestions || core.wantsRound(now: now) {
+                strategist(&core, now, &placements, &output)
+            }
+            if core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 { return true }
+            guard strategist != nil, core.hasQuestions || core.wantsRound(now: now) else { return false }
+        }
+        return false
     }
 
     /// A slot without work looks at leases that have run for long: what they have ended is collected, and half of what

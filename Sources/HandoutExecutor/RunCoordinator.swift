@@ -17,6 +17,9 @@ package enum RunNote: Sendable {
     case failed(FailureReport)
 }
 
+/// Answers what the scheduler asks a strategy, with the lock held: for as long as the strategy's budget allows.
+package typealias Strategist = (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void
+
 /// How a run stands.
 package struct RunSnapshot: Sendable {
     package var counts: Counts
@@ -42,14 +45,16 @@ package final class RunCoordinator: @unchecked Sendable {
     /// - Parameters:
     ///   - worker: name of the link's worker, for reports.
     ///   - clock: the run's own clock, which the times of its events are of.
+    ///   - strategist: called by one thread at a time.
     package init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        clock: RunClock = RunClock()
+        clock: RunClock = RunClock(), strategist: Strategist? = nil
     ) {
         self.link = link
         epoch = clock.epoch
         state = CoordinatorState(
-            graph: graph, configuration: configuration, link: link, worker: worker, epoch: epoch)
+            graph: graph, configuration: configuration, link: link, worker: worker, epoch: epoch,
+            strategist: strategist)
     }
 
     /// Makes the first tasks ready. Once, before any slot asks.

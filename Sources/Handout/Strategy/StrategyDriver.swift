@@ -26,6 +26,8 @@ package final class StrategyDriver: StrategyQueue {
     private var workerOffset = 0
     private var choices: UnsafeMutableBufferPointer<handout_choice>
     private var failuresInARow = 0
+    private var sequence = 0
+    private let run: String
     private var taken: [Int: [Int]] = [:]
     private var all: [(row: Int, index: Int)]?
     /// Whether the strategy still decides.
@@ -55,6 +57,7 @@ package final class StrategyDriver: StrategyQueue {
         self.deadline = deadline > 0 ? Double(deadline) / 1e9 : nil
         ranks = EstimateRanks(graph)
         nameOf = name
+        self.run = run
         self.warn = warn
         choices = .allocate(capacity: 0)
         views.setRun(run, seed: Int64(bitPattern: seed))
@@ -70,6 +73,7 @@ package final class StrategyDriver: StrategyQueue {
         withUnsafeMutablePointer(to: &core) { pointer in
             self.core = pointer
             refreshWorkers(pointer)
+            if strategy.facts.hasEvents { tell(pointer) }
             views.setContext(now: Double(now) / 1e9, deadline: deadline, spent: spent)
             if pointer.pointee.hasQuestions {
                 answer(pointer)
@@ -77,6 +81,42 @@ package final class StrategyDriver: StrategyQueue {
                 round(pointer, into: &placements, output: &output)
             }
             self.core = nil
+        }
+    }
+
+    // MARK: - Events
+
+    /// Tells what happened to workers (`lua-api.md`, section 8).
+    private func tell(_ core: UnsafeMutablePointer<SchedulerCore>) {
+        for notice in core.pointee.takeNotices() {
+            guard let standing = core.pointee.workerFacts(notice.worker) else { continue }
+            sequence += 1
+            var fields: [Value: Value] = [
+                "seq": .integer(sequence), "time": .float(Double(now) / 1e9), "run": .string(run),
+                "kind": .string(notice.kind.rawValue), "worker": .string(standing.offer.capacity.name),
+            ]
+            if notice.kind == .joined || notice.kind == .changed {
+                fields["price"] = .float(standing.offer.price)
+                fields["speed"] = .float(standing.offer.speed)
+                fields["labels"] = .table(
+                    Dictionary(
+                        standing.offer.capacity.labels.map { (Value.string($0.key), Value.string($0.value)) },
+                        uniquingKeysWith: { $1 }))
+                fields["total"] = .table(
+                    Dictionary(
+                        standing.offer.capacity.totals.map { name, amount in
+                            (
+                                Value.string(name),
+                                name == "memory" ? .integer(Int(clamping: amount)) : .float(Double(amount) / 10_000)
+                            )
+                        }, uniquingKeysWith: { $1 }))
+            }
+            guard let event = try? Value.table(fields).encoded() else { continue }
+            do throws(StrategyProblem) {
+                if try strategy.tell(event) { core.pointee.forgetScores() }
+            } catch {
+                return failed(error, core)
+            }
         }
     }
 

@@ -14,6 +14,14 @@ package struct ScoreQuestion: Sendable {
     package var workers: [Int]
 }
 
+/// What happened to a worker.
+package enum WorkerNotice: String, Sendable {
+    case joined = "worker_joined"
+    case changed = "worker_changed"
+    case lost = "worker_lost"
+    case left = "worker_left"
+}
+
 /// Requests, workers and claims of a run in which they matter.
 ///
 /// Its parts, and those of `WorkerTable` and `ClassQueue`, are reached through the core only, which one caller at a time
@@ -64,6 +72,10 @@ final class Placer {
     private var pushes: UInt64 = 0
     /// The next round is decided by the built-in allocator.
     @exclusivity(unchecked) var decidesOneRound = false
+    /// Rows that a strategy chose, for slots to take: in its order.
+    @exclusivity(unchecked) var approved: [UInt32] = []
+    /// Workers that joined, changed, were lost or left, in order; kept for strategies only.
+    @exclusivity(unchecked) var notices: [(kind: WorkerNotice, worker: Int)] = []
     /// What there was when the strategy was last asked.
     @exclusivity(unchecked) var roundStamp: UInt64 = 0
     /// When ready rows became so; kept for strategies only.

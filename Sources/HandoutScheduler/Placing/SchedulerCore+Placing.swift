@@ -60,8 +60,13 @@ extension SchedulerCore {
     ) -> Int {
         releaseClaim(ofSlot: slot, now: now)
         guard counts.ready > 0 else { return 0 }
+        if placer.allocator == .rounds && !placer.decidesOneRound {
+            if let given = takeApproved(slot, now, placer, &lease, &output) { return given }
+        }
+        placer.decidesOneRound = false
         let heads = inOrder(placer)
-        guard let chosen = choose(heads, placer) ?? chooseAnyway(heads, placer, now) else { return 0 }
+        let decides = placer.allocator == .rounds ? nil : choose(heads, placer)
+        guard let chosen = decides ?? chooseAnyway(heads, placer, now) else { return 0 }
         let queue = heads[chosen.place].queue
         placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, chosen.worker, chosen.variant)
         // Another class may go first as soon as its first row ranks before the next of these.
@@ -74,6 +79,23 @@ extension SchedulerCore {
             given += give(range, count, slot, now, &lease, &output)
         }
         return given
+    }
+
+    /// The next that a strategy chose and that still fits; nil: there is none, and nothing runs that could change it.
+    private mutating func takeApproved(
+        _ slot: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+    ) -> Int? {
+        while !placer.approved.isEmpty {
+            let row = Int(placer.approved.removeFirst())
+            guard row < status.count, state(row) == RowState.ready else { continue }
+            let queue = placer.classes[requestClass(of: row, placer)]
+            queue.look(at: 0, placer.workers)
+            guard let variant = queue.variant(on: 0, placer.workers, beside: nil) else { continue }
+            placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, 0, variant)
+            give(row, slot, now, &lease, &output)
+            return 1
+        }
+        return placer.claims.isEmpty && placer.mayDecide(now) ? nil : 0
     }
 
     /// The first class in order that fits somewhere. Room is kept for the first that does not; what ranks before that one
@@ -330,16 +352,23 @@ extension SchedulerCore {
     package mutating func join(_ offer: WorkerOffer, now: UInt64) -> Int {
         guard let placer else { preconditionFailure("workers join runs that have an allocator") }
         placer.hasWorkers = true
-        return placer.workers.join(offer, now: now)
+        let worker = placer.workers.join(offer, now: now)
+        if placer.allocator.isStrategy { placer.notices.append((.joined, worker)) }
+        return worker
     }
 
     /// What a worker has, costs or is labelled has changed.
-    package mutating func change(_ offer: WorkerOffer, now: UInt64) { _ = join(offer, now: now) }
+    package mutating func change(_ offer: WorkerOffer, now: UInt64) {
+        guard let placer else { return }
+        let worker = placer.workers.join(offer, now: now)
+        if placer.allocator.isStrategy { placer.notices.append((.changed, worker)) }
+    }
 
     /// A worker went away: attempts that it ran must be reported as failed with `lost` by the caller.
     package mutating func leave(worker: Int, isLost: Bool, now: UInt64) {
         guard let placer else { return }
         placer.workers.leave(worker, isLost: isLost)
+        if placer.allocator.isStrategy { placer.notices.append((isLost ? .lost : .left, worker)) }
         placer.unpin(worker)
     }
 

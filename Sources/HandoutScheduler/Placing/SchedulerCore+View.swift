@@ -138,6 +138,7 @@ extension SchedulerCore {
     /// A strategy that decides by rounds is to be asked: something is ready, something has changed, and it does not wait.
     package func wantsRound(now: UInt64) -> Bool {
         guard let placer, placer.allocator == .rounds, counts.ready > 0, !isDraining else { return false }
+        guard placer.approved.isEmpty else { return false }
         let stamp = placer.stamp(ready: counts.ready)
         return stamp != placer.roundStamp || now >= placer.waitsUntil && placer.waitsUntil > 0
     }
@@ -150,6 +151,13 @@ extension SchedulerCore {
     ) {
         guard let placer else { return }
         placer.waits(until: waitUntil, now: now)
+        guard placer.hasWorkers else {
+            // Slots take them.
+            placer.approved = chosen.filter { $0.worker == 0 }.map { UInt32($0.row) }
+            if !placer.approved.isEmpty { placer.waitsSince = nil }
+            placer.roundStamp = placer.stamp(ready: counts.ready)
+            return
+        }
         let before = placements.count
         var lease = LeaseBuffer()
         for choice in chosen {
@@ -174,6 +182,13 @@ extension SchedulerCore {
         guard let wanted else { return first }
         guard wanted >= 0, wanted < queue.request.variants.count else { return nil }
         return placer.workers.fits(queue.request.variants[wanted].amounts, on: worker) ? wanted : nil
+    }
+
+    /// What happened to workers since this was last asked.
+    package func takeNotices() -> [(kind: WorkerNotice, worker: Int)] {
+        guard let placer else { return [] }
+        defer { placer.notices = [] }
+        return placer.notices
     }
 
     /// Nanoseconds of the run's clock until which a strategy waits; 0: it does not.
