@@ -693,7 +693,7 @@ private let refusals =
             "option t.lua:4: graph 'y': option 'retries': expected a whole number from 0 to 100, got 200",
             "option t.lua:4: graph 'y': unknown option 'needs'"),
         Refusal(
-            "a larger file than planning reads", "handout.read(\"..\")",
+            "the folder above that is read while planning", "handout.read(\"..\")",
             "script t.lua:4: read: '..': is outside of the run directory"),
         Refusal(
             "source in pieces", "load(function() end)",
