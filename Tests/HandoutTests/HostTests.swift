@@ -22,6 +22,19 @@ struct HostTests {
         #expect(result.ok)
     }
 
+    @Test func `a function of the host may be captured, and so may all of them`() async throws {
+        var host = HostFunctions()
+        host.expose("f") { arguments in .integer(arguments.count) }
+        let result = try await run(
+            """
+            local f, host = handout.host.f, handout.host
+            local function both(...) return f(...) + host.f(...) end
+            g:task("t", { grant = { host = { "f" } } }, function() return both(1, 2) end)
+            """, host: host)
+        #expect(result["t"] == 4)
+        #expect(result.failures.map(\.message) == [])
+    }
+
     @Test func `a function may wait, more often than there are threads of Swift's`() async throws {
         var host = HostFunctions()
         host.expose("f") { arguments in

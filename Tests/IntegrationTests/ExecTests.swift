@@ -163,6 +163,15 @@ import Testing
 
     private let tree = "sh('sleep 60 & echo $! > pids; sleep 60 & echo $! >> pids; echo $$ >> pids; wait')"
 
+    /// The folders of attempts are gone, or will be in a moment.
+    private func isWithoutScratch() -> Bool {
+        for _ in 0..<500 {
+            if Oracle.output("ls -d '\(folder.path)'/handout-* 2>/dev/null").isEmpty { return true }
+            poll(nil, 0, 10)
+        }
+        return false
+    }
+
     @Test func `a timeout ends the program and what it started`() {
         let result = task(tree, options: "timeout = 0.3")
         #expect(result.json?["failures"]?[0]?["kind"]?.string == "timeout")
@@ -208,6 +217,28 @@ import Testing
         }
         #expect(!result.isKilled && (result.status == 130 || result.signal == SIGINT))
         #expect(areGone("pids", count: 2))
+        #expect(isWithoutScratch())
+    }
+
+    /// Looked at every now and then: what it holds, and what those hold that it started.
+    @Test(arguments: [
+        "exec{ { 'head', '-c', '80000000', '/dev/zero' }, { 'tail', '-c', '80000000' }, { 'sleep', '60' } }",
+        "sh('head -c 80000000 /dev/zero | tail -c 80000000 | sleep 60')",
+    ])
+    func `programs that hold more than the memory of the attempt are ended`(call: String) {
+        let result = task(
+            call, options: "memory = \"48MiB\"", grant: "exec = { \"sh\", \"head\", \"tail\", \"sleep\" }")
+        #expect(result.json?["failures"]?[0]?["kind"]?.string == "memory")
+        #expect(result.json?["failures"]?[0]?["message"]?.string == "memory limit of 48 MiB reached")
+        #expect(result.seconds < 20)
+    }
+
+    @Test func `very many variables do not outlast a deadline`() {
+        let result = task(
+            "local env = {} for i = 1, 200000 do env['v' .. i] = '' end exec{ 'cat', env = env }",
+            options: "timeout = 0.5")
+        #expect(result.json?["failures"]?[0]?["kind"]?.string == "timeout")
+        #expect(result.seconds < 20)
     }
 
     @Test func `output beyond the memory of the attempt ends it`() {

@@ -147,6 +147,29 @@ struct Refusal: CustomTestStringConvertible, Sendable {
         }
     }
 
+    @Test func `files and sources larger than planning takes are refused`() {
+        let folder = Folder()
+        folder.write("big", [UInt8](repeating: 0, count: (16 << 20) + 1))
+        for part in 1...5 { folder.write("part\(part)", [UInt8](repeating: 0, count: 16_000_000)) }
+        folder.write("m.lua", "return \"" + String(repeating: "x", count: 1 << 20) + "\"\n")
+        for number in 1...256 { folder.write("q\(number).lua", "return \(number)") }
+        let cases = [
+            ("handout.read(\"big\")", "read: 'big': is larger than 16 MiB: read it in a task"),
+            (
+                "for i = 1, 5 do handout.read(\"part\" .. i) end",
+                "read: more than 64 MiB were read while planning: read them in tasks"
+            ),
+            ("require \"m\"", "m.lua: 1048586 bytes, a source has at most 1 MiB"),
+            ("load((\"x\"):rep(2000000))", "load: the source is larger than 1 MiB"),
+            ("for i = 1, 256 do require(\"q\" .. i) end", "module 'q256': a program has at most 255 modules"),
+        ]
+        for (body, message) in cases {
+            let result = folder.tool("check", graphScript(body))
+            #expect(result.status == 2)
+            #expect(result.errorText == "t.lua:4: \(message)\n")
+        }
+    }
+
     /// `code file:line: message` of each entry.
     static func lines(_ errors: JSON) -> [String] {
         errors.elements.map { error in
@@ -693,7 +716,7 @@ private let refusals =
             "option t.lua:4: graph 'y': option 'retries': expected a whole number from 0 to 100, got 200",
             "option t.lua:4: graph 'y': unknown option 'needs'"),
         Refusal(
-            "a larger file than planning reads", "handout.read(\"..\")",
+            "the folder above that is read while planning", "handout.read(\"..\")",
             "script t.lua:4: read: '..': is outside of the run directory"),
         Refusal(
             "source in pieces", "load(function() end)",

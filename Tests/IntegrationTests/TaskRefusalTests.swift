@@ -164,6 +164,9 @@ import Testing
                 Call(
                     "handout.fs.read('data', { lenght = 1 })",
                     "t:1: fs.read: unknown option \"lenght\" (did you mean 'length'?)"),
+                Call(
+                    "assert(handout.fs.read('data', { offset = math.maxinteger, length = math.maxinteger }) == '')",
+                    "nothing"),
                 Call("handout.fs.read('data', 5)", "t:1: bad argument #2 to 'read' (table expected, got number)"),
                 Call("handout.fs.lines('data', { chunk = 0 })", "t:1: fs.lines: chunk: expected at least 1, got 0"),
                 Call(

@@ -519,6 +519,8 @@ int handout_spawn_in(pid_t *child, const char *path, char *const arguments[], ch
 void handout_note_child(pid_t child, int on);
 /* Ends those process groups: before the process ends without waiting for its threads. Safe in a signal handler. */
 void handout_end_children(void);
+/* Notes a folder that is to be removed when an interrupt ends the process, or no more. From any thread. */
+void handout_note_folder(const char *path, int on);
 /* A size or duration as lua-api.md section 1 writes it, or a plain number of bytes or seconds. Returns 0, or -1. */
 int handout_size_from_text(const char *text, uint64_t *bytes);
 int handout_duration_from_text(const char *text, uint64_t *nanoseconds);

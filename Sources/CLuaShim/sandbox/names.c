@@ -52,6 +52,16 @@ void handout_push_library(lua_State *L, const char *name) {
     lua_remove(L, -2);
 }
 
+void handout_push_captured_library(lua_State *L, const char *name) {
+    static const char host[] = "handout.host.";
+    handout_push_library(L, name);
+    if (!lua_isnil(L, -1) || strncmp(name, host, sizeof host - 1) != 0) return;
+    lua_pop(L, 1);
+    handout_push_library(L, "handout.host");
+    lua_getfield(L, -1, name + sizeof host - 1); /* makes it */
+    lua_remove(L, -2);
+}
+
 /* ---- Planning and task sets ----
  *
  * A set maps each name, dotted ones too, to its object: { pairs = f, os = proxy, ["os.time"] = f, ... }. */

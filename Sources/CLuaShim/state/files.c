@@ -49,7 +49,7 @@ const char *handout_read_descriptor(handout_state *state, int fd, off_t offset, 
     to->limit = most;
     if (fstat(fd, &status)) wrong = strerror(errno);
     else if (!S_ISREG(status.st_mode)) wrong = S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file";
-    while (!wrong && length > 0 && !handout_is_stopped(state)) {
+    while (!wrong && length > 0 && offset < INT64_MAX - (1 << 20) && !handout_is_stopped(state)) { /* no file is that long */
         size_t step = length < 1 << 20 ? length : 1 << 20;
         if ((off_t)step > status.st_size - offset && status.st_size > offset) step = (size_t)(status.st_size - offset) + 1;
         if (step > length) step = length;

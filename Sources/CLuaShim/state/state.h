@@ -110,6 +110,8 @@ void handout_protect(lua_State *L, const char *name);
 const char *handout_library_name(lua_State *L, int index);
 /* Pushes the library function or table of that dotted name, or nil. */
 void handout_push_library(lua_State *L, const char *name);
+/* The same for a name that was captured: a function of the host may not have been asked for in this state. */
+void handout_push_captured_library(lua_State *L, const char *name);
 
 /* Registry keys: addresses of these. */
 extern char HANDOUT_KEY_GLOBALS, HANDOUT_KEY_REAL, HANDOUT_KEY_LIBRARY_NAMES, HANDOUT_KEY_LIBRARY_OBJECTS;

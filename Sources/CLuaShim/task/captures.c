@@ -158,7 +158,7 @@ static void set_variable(lua_State *L, handout_runner *runner, int instances, ui
         default:
             end = handout_decode(L, from, tables->pool_bytes + tables->pool_bytes_length);
             if (kind == HANDOUT_POOL_LIBRARY) {
-                handout_push_library(L, lua_tostring(L, -1));
+                handout_push_captured_library(L, lua_tostring(L, -1));
                 lua_remove(L, -2);
             } else if (kind == HANDOUT_POOL_MODULE) {
                 handout_push_library(L, "require");
@@ -390,7 +390,7 @@ static int unchanged(lua_State *L, handout_runner *runner, int instances, const 
         break;
     case HANDOUT_POOL_LIBRARY:
         handout_decode(L, from, tables->pool_bytes + tables->pool_bytes_length);
-        handout_push_library(L, lua_tostring(L, -1));
+        handout_push_captured_library(L, lua_tostring(L, -1));
         lua_remove(L, -2);
         break;
     default: /* MODULE */

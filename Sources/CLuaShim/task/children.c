@@ -35,7 +35,9 @@ static int make_pipe(int *read_end, int *write_end) {
 static int open_output(const handout_reach *file, int *theirs, int *ours) {
     if (!file->path[0]) return make_pipe(ours, theirs);
     *theirs = handout_open_reach(file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    return *theirs < 0 ? -*theirs : 0;
+    if (*theirs < 0) return -*theirs;
+    fcntl(*theirs, F_SETFL, fcntl(*theirs, F_GETFL) & ~O_NONBLOCK); /* as of what it reads */
+    return 0;
 }
 
 static int open_input(const handout_job *job, int *theirs, int *ours) {
@@ -158,19 +160,30 @@ static void end_all(handout_job *job) {
     for (uint32_t i = 0; i < job->part_count; i++) {
         handout_part *part = &job->parts[i];
         if (!part->pid) continue;
+        handout_note_child(part->pid, 0); /* while the number is still its own */
         while (waitpid(part->pid, &part->status, 0) < 0 && errno == EINTR) {}
-        handout_note_child(part->pid, 0);
         shut(&part->pidfd);
     }
 }
 
+/* Once a tick, however often something is written. */
+static int now_is_time(uint64_t *next) {
+    uint64_t now = handout_now();
+    if (now < *next) return 0;
+    *next = now + TICK * 1000000u;
+    return 1;
+}
+
 static enum handout_job_end attend(handout_state *state, handout_job *job, ends *ours, size_t room, uint64_t until) {
+    uint64_t look = 0;
     for (;;) {
         int runs = any_runs(job); /* before the pipes are read: then everything that was written is seen */
         if (ours->input >= 0) feed(job, ours);
         if (drain(job, &ours->out, &job->out, room) || drain(job, &ours->err, &job->err, room)) return HANDOUT_JOB_FULL;
         if (handout_is_stopped(state)) return HANDOUT_JOB_STOPPED;
         if (!runs) return HANDOUT_JOB_DONE;
+        size_t held = job->out.length + job->err.length;
+        if (room != SIZE_MAX && now_is_time(&look) && handout_job_bytes(job) > (room > held ? room - held : 0)) return HANDOUT_JOB_FULL;
         uint64_t now = until ? handout_now() : 0;
         if (until && now >= until) return HANDOUT_JOB_LATE;
         int left = until && until - now < TICK * 1000000u ? (int)((until - now) / 1000000) + 1 : TICK;
@@ -194,6 +207,7 @@ enum handout_job_end handout_run_job(handout_state *state, handout_job *job, siz
     for (uint32_t i = 0; i < job->part_count; i++) job->parts[i].pid = 0, job->parts[i].ended = 0, job->parts[i].pidfd = -1;
     job->out.length = job->err.length = 0;
     job->out.limit = job->err.limit = 0;
+    job->next_scan = begun + 20000000u;
     enum handout_job_end end = HANDOUT_JOB_FAILED;
     *error = start(job, &ours, what);
     uint64_t until = job->timeout < UINT64_MAX - begun ? begun + job->timeout : UINT64_MAX;

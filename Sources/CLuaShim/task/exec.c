@@ -111,6 +111,7 @@ static void fill_environment(lua_State *L, handout_runner *runner, handout_job *
     if (lua_type(L, index) != LUA_TTABLE) luaL_error(L, "exec: env: expected a table of names and values");
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         size_t length;
+        handout_check(runner->state); /* each is compared with those before it */
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &length) : "";
         if (!*name || strlen(name) != length || strchr(name, '=')) luaL_error(L, "exec: env: expected names of variables as keys");
         const char *value = checked_text(L, "env", &length);

@@ -33,6 +33,7 @@ typedef struct handout_job {
     uint64_t timeout;       /* ns, 0: none */
     int check;
     double seconds;
+    uint64_t next_scan;     /* when all processes are looked at again */
 } handout_job;
 
 /* The runner's, made when first needed. */
@@ -40,8 +41,11 @@ handout_job *handout_job_of(lua_State *L, handout_runner *runner);
 
 enum handout_job_end { HANDOUT_JOB_DONE, HANDOUT_JOB_STOPPED, HANDOUT_JOB_LATE, HANDOUT_JOB_FULL, HANDOUT_JOB_FAILED };
 
-/* children.c: starts the parts and waits until all have ended; when the state is asked to stop, the time is over or more
- * than `room` bytes were captured, ends them. Nothing is left running or open. Calls no Lua. `*error` is an errno, and
+/* footprint.c: the bytes that the parts hold, and now and then those of what they started. */
+size_t handout_job_bytes(handout_job *job);
+
+/* children.c: starts the parts and waits until all have ended; when the state is asked to stop, the time is over or they and
+ * what was captured hold more than `room` bytes, ends them. Nothing is left running or open. Calls no Lua. `*error` is an errno, and
  * `*what` what it is of, when it failed. */
 enum handout_job_end handout_run_job(handout_state *state, handout_job *job, size_t room, const char **what, int *error);
 

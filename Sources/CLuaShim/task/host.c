@@ -48,14 +48,20 @@ static int call_function(lua_State *L) {
 }
 
 static int host_index(lua_State *L) {
+    lua_settop(L, 2);
     if (lua_type(L, 2) != LUA_TSTRING) {
         char shown[100];
         handout_describe(L, 2, shown, sizeof shown);
         return luaL_error(L, "handout.host: expected the name of a function, got %s", shown);
     }
     if (strlen(lua_tostring(L, 2)) != lua_rawlen(L, 2)) return luaL_error(L, "handout.host: a name has no zero byte");
+    lua_pushfstring(L, "handout.host.%s", lua_tostring(L, 2));
+    const char *name = lua_tostring(L, 3);
+    handout_push_library(L, name);
+    if (!lua_isnil(L, -1)) return 1;
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, call_function, 1);
+    handout_name_object(L, -1, name); /* so that a task may capture it */
     return 1;
 }
 
@@ -71,5 +77,6 @@ void handout_add_host(lua_State *L) {
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
+    handout_name_object(L, -1, "handout.host");
     lua_setfield(L, -2, "host");
 }

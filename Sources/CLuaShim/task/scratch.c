@@ -22,6 +22,7 @@ const char *handout_scratch(lua_State *L, handout_runner *runner) {
     if (length < 0 || (size_t)length >= sizeof path || !mkdtemp(path))
         luaL_error(L, "a folder for the attempt cannot be made beneath '%s': %s", above, strerror(errno));
     memcpy(job->scratch, path, (size_t)length + 1);
+    handout_note_folder(path, 1);
     return job->scratch;
 }
 
@@ -33,7 +34,10 @@ static void trim(handout_buffer *buffer) {
 void handout_attempt_end(handout_runner *runner) {
     handout_job *job = runner->job;
     if (!job) return;
-    if (job->scratch[0]) handout_remove_tree(job->scratch);
+    if (job->scratch[0]) {
+        handout_remove_tree(job->scratch);
+        handout_note_folder(job->scratch, 0);
+    }
     job->scratch[0] = 0;
     trim(&job->out);
     trim(&job->err);
