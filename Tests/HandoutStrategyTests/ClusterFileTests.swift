@@ -207,7 +207,7 @@ import Testing
             "local h = require 'handout'\nh.cluster { { name = 'a' } }\nreturn h.cluster { { name = 'b' } }",
             ["script c.lua:3: handout.cluster was called before: a file gives one cluster"]
         ),
-        ("os.execute 'x'", ["script c.lua:1: os.execute is not available: use handout.exec in a task"]),
+        ("os.execute 'x'", ["script c.lua:1: os.execute is not available in this file"]),
     ])
     func `a file that is no cluster`(source: String, problems: [String]) {
         #expect(refusal(source) == problems)

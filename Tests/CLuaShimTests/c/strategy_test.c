@@ -315,6 +315,7 @@ static void test_misuse(void) {
         {"coroutine.yield(1)", "s.lua:3: attempt to yield from outside a coroutine"},
         {"require 'handout'.exec { 'ls' }", "s.lua:3: handout.exec is only there inside a task"},
         {"require 'handout'.task.id()", "s.lua:3: handout.task is only there inside a task"},
+        {"return os.time()", "s.lua:3: os.time is not available in this file"},
         {"return string.rep('x', 1 << 40)", NULL},
         {"return table.move({}, 1, math.maxinteger - 1, 2)", NULL},
     };
