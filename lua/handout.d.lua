@@ -212,7 +212,7 @@ function Graph:include(id, other, inputs, options) end
 ---@param handle handout.Handle
 function Graph:output(name, handle) end
 
----Sets the strategy of the run. Not yet in this version.
+---Sets the strategy of the run. Checked, without effect in this version.
 ---@overload fun(self: handout.Graph, strategy: handout.Strategy|function)
 ---@param name handout.StrategyName
 ---@param options? table<string, any>
@@ -536,8 +536,8 @@ function WorkersView:get(id) end
 ---@field count? integer default 1; above: `name-1` and so on
 ---@field cpu? number default 1
 ---@field memory? handout.Size default none
----@field gpu? number|integer[] how many, or their indices; default 0
----@field resources? table<string, number|string[]> amounts, or names of indices
+---@field gpu? integer|(integer|string)[] how many, or their indices; default 0
+---@field resources? table<string, number|(integer|string)[]> amounts, or names of indices
 ---@field price? number|{ [1]: handout.Duration, [2]: number }[] per hour; in the simulator also by time
 ---@field speed? number run time = estimate / speed; default 1
 ---@field labels? table<string, string>
@@ -549,11 +549,11 @@ function WorkersView:get(id) end
 ---@class handout.Link
 ---@field from string
 ---@field to string
----@field bandwidth? string such as `"100MB/s"`
----@field latency? handout.Duration|string also `"200us"`
+---@field bandwidth? string|integer such as `"100MB/s"`; default the network's
+---@field latency? handout.Duration|string also `"200us"`; default the network's
 
 ---@class handout.Network
----@field bandwidth? string such as `"1GB/s"`; default no limit
+---@field bandwidth? string|integer such as `"1GB/s"`; default no limit
 ---@field latency? handout.Duration|string default 0
 ---@field links? handout.Link[]
 
@@ -675,9 +675,11 @@ function handout.env(name) end
 function handout.exec(command) end
 
 ---A strategy, returned by its file. Not yet in this version.
----@param strategy handout.StrategyName|handout.Strategy|function
----@return handout.Strategy
-function handout.allocator(strategy) end
+---@generic T : handout.StrategyName|handout.Strategy|function
+---@param strategy T
+---@param options? table<string, any> of one that is built in
+---@return T
+function handout.allocator(strategy, options) end
 
 ---Workers, returned by a cluster file. Not yet in this version.
 ---@param cluster handout.Cluster

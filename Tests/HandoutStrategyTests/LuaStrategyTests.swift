@@ -99,6 +99,29 @@ import Testing
         }
     }
 
+    @Test(
+        .enabled(if: Ports.hostile != nil),
+        arguments: ["function", "huge-result", "nan-worker", "nondeterministic", "spin-c", "swallow", "yield"])
+    func `a hostile strategy is contained`(name: String) throws {
+        let folder = try #require(Ports.hostile)
+        let sources = try ProgramSources(path: "\(folder)/cases/al-\(name).lua")
+        let plan = try Planner().plan(sources)
+        #expect(plan.strategy != nil && plan.graph.count == 2)
+        var limits = FileLimits()
+        limits.memory = 64 << 20
+        let strategy = try LuaStrategy(plan: plan, budget: .instructions(5_000_000), limits: limits)
+        for _ in 0..<3 {
+            do throws(StrategyProblem) {
+                let answer = try strategy.allocate(Scene().views.view())
+                #expect(answer.placements.isEmpty && name == "nondeterministic")
+            } catch {
+                #expect(error.file == "al-\(name).lua" && error.line == 6)
+                #expect(error.kind != .cancelled && error.kind != .memory)
+            }
+        }
+        #expect(strategy.memory < 128 << 20)
+    }
+
     @Test func `after a limit a strategy begins anew`() throws {
         let strategy = try strategy(
             """

@@ -48,7 +48,10 @@ static const withheld withheld_package[] = {
     {NULL, NULL},
 };
 
-static int refuse(lua_State *L) { return luaL_error(L, "%s", lua_tostring(L, lua_upvalueindex(1))); }
+static int refuse(lua_State *L) {
+    if (handout_of(L)->no_script) return luaL_error(L, "%s is not available in this file", lua_tostring(L, lua_upvalueindex(2)));
+    return luaL_error(L, "%s", lua_tostring(L, lua_upvalueindex(1)));
+}
 
 /* Stores `value` at the top in the set at `set` under `name`, notes its name, and pops it. */
 static void add_to_set(lua_State *L, int set, const char *name) {
@@ -58,7 +61,8 @@ static void add_to_set(lua_State *L, int set, const char *name) {
 
 static void push_refusal(lua_State *L, const char *name, const char *instead) {
     lua_pushfstring(L, "%s is not available%s", name, instead);
-    lua_pushcclosure(L, refuse, 1);
+    lua_pushstring(L, name);
+    lua_pushcclosure(L, refuse, 2);
 }
 
 static void add_library(lua_State *L, const char *library, const withheld *functions) {

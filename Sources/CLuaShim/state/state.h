@@ -39,6 +39,7 @@ typedef struct handout_state {
     int dead;                          /* abandoned: may only be freed */
     int planning;                      /* planning libraries (pairs, no clock) instead of those of a task */
     lua_State *script;                 /* the coroutine that a script runs in again while it does, or NULL */
+    int no_script;                     /* what runs is no graph script: a strategy's, cluster's or tracker's file */
     int template_mode;                 /* the script runs for its classes only */
     int counted;                       /* instructions are counted, in every coroutine, against `instructions` */
     int64_t instructions;              /* left */

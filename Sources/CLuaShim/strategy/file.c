@@ -17,6 +17,7 @@ int handout_file_open(handout_file *file, const handout_file_config *config, enu
     file->recorder.given = program->recordings;
     file->recorder.given_count = program->recording_count;
     file->state->planning = 1;
+    file->state->no_script = 1;
     file->state->random_seed = program->seed;
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Tests of strategies in Lua without Swift. Build and run: see run_strategy_test.sh; `bench` gives the cost of a call. */
 #define _GNU_SOURCE
 #include "handout_strategy.h"
+#include "handout_trackers.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -314,6 +315,7 @@ static void test_misuse(void) {
         {"coroutine.yield(1)", "s.lua:3: attempt to yield from outside a coroutine"},
         {"require 'handout'.exec { 'ls' }", "s.lua:3: handout.exec is only there inside a task"},
         {"require 'handout'.task.id()", "s.lua:3: handout.task is only there inside a task"},
+        {"return os.time()", "s.lua:3: os.time is not available in this file"},
         {"return string.rep('x', 1 << 40)", NULL},
         {"return table.move({}, 1, math.maxinteger - 1, 2)", NULL},
     };
@@ -518,6 +520,71 @@ static void test_limits(void *unused) {
     config.instructions = 0;
 }
 
+/* ---- Cluster files and trackers: their messages are tested in Swift; here for the sanitizers ---- */
+
+static void set_file(const char *source) {
+    program = (handout_program){.source = source, .source_length = strlen(source), .chunk_name = "@c.lua", .run_directory = "/",
+                                .run_id = "r", .worker = "w"};
+    file = (handout_file_config){.program = &program, .host = &host, .slot = slot, .memory = 16 << 20, .time = 200000000};
+}
+
+static void test_clusters(void) {
+    static const struct {
+        const char *source;
+        uint32_t problems, workers;
+    } cases[] = {
+        {"return require 'handout'.cluster { { name = 'a', count = 3, gpu = 2, resources = { f = { 'x', 'y' } }, price = { { 0, 1 }, { '1h', 2 } }, "
+         "labels = { z = 'eu' }, trackers = 't.lua' }, shared = { m = 5 }, network = { links = { { from = 'a-1', to = '*' } } } }", 0, 1},
+        {"return require 'handout'.cluster { { name = 'a', cpu = {}, gpu = { 1, 1 }, price = { 1 }, labels = 5, x = 1 }, 5, share = 1 }", 7, 1},
+        {"return require 'handout'.cluster(setmetatable({}, { __index = function() error 'x' end, __len = function() return 5 end }))", 1, 0},
+        {"return require 'handout'.cluster { { name = ('x'):rep(300) } }", 1, 0},
+        {"return 5", 1, 0},
+        {"local t = {} for i = 1, 1e9 do t[i] = {} end return require 'handout'.cluster(t)", 1, 0},
+        {"while true do end", 1, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        set_file(cases[i].source);
+        handout_cluster *cluster = handout_cluster_read(&file);
+        CHECK(cluster->problems.count == cases[i].problems && cluster->worker_count == cases[i].workers, "%s: %u problems, %u workers: %s",
+              cases[i].source, cluster->problems.count, cluster->worker_count,
+              cluster->problems.count ? shown(&cluster->problems.list[0]) : "");
+        handout_cluster_free(cluster);
+    }
+}
+
+static void test_trackers(void) {
+    static const handout_allowed everything = {.all = 1};
+    static const handout_cluster_amount claimed[] = {{.name = "x", .amount = 15000}};
+    set_file("return require 'handout'.tracker { name = 'n', provides = { 'x' }, grant = { exec = { 'echo' } }, every = '1s',\n"
+             "probe = function(s) local h = require 'handout' return { x = s.claimed.x + h.exec { 'echo', '2' }.stdout, labels = { a = 'b' } } end,\n"
+             "request = function(c) if c.attempt == 2 then while true do end end return false, c.task end,\n"
+             "release = function(c) error { message = 'no' } end }");
+    program.allowed = &everything;
+    handout_trackers *trackers = handout_trackers_new(&file);
+    CHECK(handout_trackers_problems(trackers)->count == 0 && handout_trackers_count(trackers) == 1, "%u", handout_trackers_count(trackers));
+    handout_tracker_call call = {.amounts = claimed, .amount_count = 1, .now = 5, .task = "t", .attempt = 1, .time = 2000000000};
+    handout_tracker_answer answer;
+    for (int i = 0; i < 2; i++) {
+        int status = handout_trackers_call(trackers, 0, HANDOUT_TRACKER_PROBE, &call, &answer);
+        CHECK(status == 0 && answer.given && answer.amount_count == 1 && answer.amounts[0].amount == 35000 && answer.label_count == 1, "%d: %s",
+              status, shown(handout_trackers_problem(trackers)));
+    }
+    CHECK(handout_trackers_call(trackers, 0, HANDOUT_TRACKER_REQUEST, &call, &answer) == 0 && !answer.given, "request");
+    CHECK(strcmp(answer.reason, "t") == 0, "%s", answer.reason);
+    CHECK(handout_trackers_call(trackers, 0, HANDOUT_TRACKER_RELEASE, &call, &answer) == HANDOUT_ERROR, "release");
+    CHECK(strcmp(shown(handout_trackers_problem(trackers)), "c.lua:4: tracker 'n': release: no") == 0, "%s", shown(handout_trackers_problem(trackers)));
+    call.attempt = 2, call.time = 50000000;
+    CHECK(handout_trackers_call(trackers, 0, HANDOUT_TRACKER_REQUEST, &call, &answer) == HANDOUT_TIMEOUT, "late");
+    CHECK(handout_trackers_are_dead(trackers) && handout_trackers_call(trackers, 0, HANDOUT_TRACKER_REQUEST, &call, &answer) == HANDOUT_TIMEOUT, "dead");
+    handout_trackers_free(trackers);
+}
+
+static void test_other_files(void *unused) {
+    (void)unused;
+    test_clusters();
+    test_trackers();
+}
+
 /* ---- Cost ---- */
 
 static double now(void) {
@@ -584,6 +651,7 @@ int main(int count, char **arguments) {
     test_options();
     test_events();
     run_with_slot(test_limits);
+    run_with_slot(test_other_files);
     printf("%d checks, %d failures\n", checks, failures);
     return failures > 0;
 }
