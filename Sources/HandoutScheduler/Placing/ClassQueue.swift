@@ -72,7 +72,11 @@ final class ClassQueue {
 
     /// Whether it fits on any worker now. O(workers).
     func fitsSomewhere(_ table: WorkerTable) -> Bool {
-        eligible.indices.contains { variant(on: $0, table, beside: nil) != nil }
+        for worker in 0..<table.count {
+            judge(worker, table)
+            if variant(on: worker, table, beside: nil) != nil { return true }
+        }
+        return false
     }
 
     /// Reads which workers have changed; `score`: nil, it is not to run there, or the answer is not there yet.
