@@ -54,7 +54,7 @@ package struct GraphSimulation {
         options.plan = placement(plan(instance), rows)
         var best = ClusterSimulator(graph: graph, options: options, world: world).run()
         guard let isBetter else { return best }
-        for allocator in [Allocator.fastest, .loadBalanced] {
+        for allocator in [Allocator.fastest, .loadBalanced, .cost] {
             let other = run(allocator)
             if isBetter(other, best) { best = other }
         }

@@ -81,7 +81,7 @@ import Testing
         #expect(unknown.status == 2)
         #expect(
             unknown.errorText
-                == "--allocator: expected time, cost, first-available, load-balanced, locality, heft, peft, cpop, min-min, max-min, lookahead, got 'best'\n"
+                == "--allocator: expected time, cost, first-available, load-balanced, locality, heft, peft, cpop, min-min, max-min, lookahead or a file of Lua, got 'best'\n"
         )
     }
 }

@@ -168,7 +168,8 @@ final class Placer {
     }
 
     func waits(until time: UInt64, now: UInt64) {
-        waitsUntil = time > now ? min(time, (waitsSince ?? now) + Placer.longestWait) : 0
+        let last = (waitsSince ?? now) + Placer.longestWait
+        waitsUntil = min(time, last) > now ? min(time, last) : 0
         if waitsUntil == 0 { waitsSince = nil } else if waitsSince == nil { waitsSince = now }
     }
 

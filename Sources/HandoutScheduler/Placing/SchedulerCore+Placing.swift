@@ -63,6 +63,7 @@ extension SchedulerCore {
         if placer.allocator == .rounds && !placer.decidesOneRound {
             if let given = takeApproved(slot, now, placer, &lease, &output) { return given }
         }
+        if placer.decidesOneRound { placer.waitsSince = nil }
         placer.decidesOneRound = false
         let heads = inOrder(placer)
         let decides = placer.allocator == .rounds ? nil : choose(heads, placer)
@@ -147,6 +148,7 @@ extension SchedulerCore {
         guard let placer, counts.ready > 0, !isDraining else { return }
         if placer.decidesOneRound {
             placer.decidesOneRound = false
+            placer.waitsSince = nil
             placer.fallsBack = true
             placer.forgetScores()
             placeAll(now, placer, &placements, &output)

@@ -1,0 +1,161 @@
+import Testing
+
+/// Strategies in Lua and claims, with the whole program.
+@Suite struct StrategyTests {
+    private static let script = """
+        local handout = require "handout"
+        local g = handout.graph { name = "s", limits = { db = 1 } }
+        local list = {}
+        for i = 1, 12 do list[i] = i end
+        local a = g:map("a", { over = list, estimate = "2s" }, function(x) return x * x end)
+        local b = g:map("b", { over = a, resources = { db = 1 }, estimate = "1s" }, function(x) return x + 1 end)
+        g:reduce("sum", { over = b, estimate = "1s" }, function(list)
+          local s = 0
+          for _, x in ipairs(list) do s = s + x end
+          return s
+        end)
+        return g
+        """
+    private static let result = "{\n  \"sum\": 662\n}\n"
+
+    private func folder(_ strategy: String = "") -> Folder {
+        let folder = Folder()
+        folder.write("s.lua", StrategyTests.script)
+        folder.write("al.lua", "local handout = require \"handout\"\nreturn handout.allocator " + strategy)
+        folder.write(
+            "c.lua",
+            """
+            return require("handout").cluster {
+              { name = "w", count = 3, cpu = 2, price = 2 },
+              { name = "cheap", cpu = 1, price = 1, labels = { zone = "eu" } },
+            }
+            """)
+        return folder
+    }
+
+    @Test(arguments: [
+        "{ score = function(task, worker) return worker.free.cpu end }",
+        "{ per_task = true, score = function(task, worker) return -task.attempt end }",
+        "{ filter = function() return false, \"never\" end }",
+        "{ allocate = function(ready, workers) return {} end }",
+        """
+        { allocate = function(ready, workers)
+            local out = {}
+            for class in ready:classes() do
+              for task in class:take(2) do out[#out + 1] = { task = task, worker = workers[1] } end
+            end
+            return out
+          end }
+        """,
+    ])
+    func `whatever a strategy chooses, the result is the same`(strategy: String) {
+        let folder = folder(strategy)
+        for threads in ["-j1", "-j4"] {
+            let run = Tool.run(["run", "s.lua", "--allocator", "al.lua", threads, "--progress", "none"], in: folder)
+            #expect(run.status == 0, "\(run.errorText)")
+            #expect(run.output == StrategyTests.result)
+        }
+        let arguments = ["simulate", "s.lua", "--cluster", "c.lua", "--allocator", "al.lua", "--json"]
+        let first = Tool.run(arguments, in: folder)
+        #expect(first.status == 0, "\(first.errorText)")
+        #expect(first.output == Tool.run(arguments, in: folder).output)
+    }
+
+    @Test func `a strategy that waits does so for an hour at most`() {
+        let folder = folder("{ allocate = function(ready, workers) return {}, { wait = \"10m\" } end }")
+        let result = Tool.run(["simulate", "s.lua", "--cluster", "c.lua", "--allocator", "al.lua"], in: folder)
+        #expect(result.status == 0, "\(result.errorText)")
+        #expect(result.output.contains("\n3600   3602    w-1     a[1]\n"), "\(result.output)")
+    }
+
+    @Test(arguments: [
+        ("{ score = function() error(\"no\") end }", "al.lua:2: no"),
+        ("{ score = function() return 0/0 end }", "expected a finite number"),
+        ("{ allocate = function() return 5 end }", "expected a list of { task =, worker = }, got 5"),
+        ("{ allocate = function() while true do end end }", "budget of 5000000 instructions was used up"),
+    ])
+    func `a strategy that errs is warned of three times and then off`(strategy: String, said: String) {
+        let run = Tool.run(["run", "s.lua", "--allocator", "al.lua", "--progress", "none"], in: folder(strategy))
+        #expect(run.status == 0)
+        #expect(run.output == StrategyTests.result)
+        let warnings = run.errorText.split(separator: "\n").filter { $0.hasPrefix("warning: ") }
+        #expect(warnings.count <= 3 && !warnings.isEmpty, "\(run.errorText)")
+        #expect(warnings.first?.contains(said) ?? false, "\(run.errorText)")
+    }
+
+    @Test func `built-in allocators are told apart in simulation, and known by name in runs`() {
+        let folder = folder("{}")
+        for name in ["first-available", "load-balanced", "cost", "time", "locality"] {
+            let run = Tool.run(["run", "s.lua", "--allocator", name, "--progress", "none"], in: folder)
+            #expect(run.output == StrategyTests.result, "\(name): \(run.errorText)")
+            let simulated = Tool.run(
+                ["simulate", "s.lua", "--cluster", "c.lua", "--allocator", name, "--evaluations", "200"], in: folder)
+            #expect(simulated.status == 0, "\(name): \(simulated.errorText)")
+        }
+        let unknown = Tool.run(["run", "s.lua", "--allocator", "best"], in: folder)
+        #expect(unknown.status == 2)
+    }
+
+    @Test func `no more of a limit runs at once than there is`() throws {
+        let folder = Folder()
+        // The clock is that of the process: it goes on while any thread runs.
+        folder.write(
+            "l.lua",
+            """
+            local handout = require "handout"
+            local g = handout.graph { name = "l", limits = { db = 2 } }
+            local list = {}
+            for i = 1, 12 do list[i] = i end
+            local spans = g:map("b", { over = list, resources = { db = 1 } }, function()
+              local begun = os.clock()
+              while os.clock() < begun + 0.004 do end
+              return { begun, os.clock() }
+            end)
+            g:task("most", { needs = { spans } }, function(list)
+              local most = 0
+              for _, a in ipairs(list) do
+                local at_once = 0
+                for _, b in ipairs(list) do if b[1] <= a[1] and a[1] < b[2] then at_once = at_once + 1 end end
+                most = math.max(most, at_once)
+              end
+              return most
+            end)
+            return g
+            """)
+        let run = Tool.run(["run", "l.lua", "-j6", "--progress", "none"], in: folder)
+        #expect(run.output == "{\n  \"most\": 2\n}\n" || run.output == "{\n  \"most\": 1\n}\n", "\(run.output)")
+    }
+
+    @Test func `what this machine has is said by --resource`() {
+        let folder = Folder()
+        folder.write(
+            "r.lua",
+            """
+            local handout = require "handout"
+            local g = handout.graph "r"
+            g:task("a", { gpu = 2, resources = { lic = 1.5 } }, function()
+              return { handout.task.amounts, handout.task.indices, handout.task.variant }
+            end)
+            g:task("b", { variants = { { gpu = 9 }, { cpu = 0.5 } } }, function() return handout.task.variant end)
+            return g
+            """)
+        let refused = Tool.run(["check", "r.lua"], in: folder)
+        #expect(refused.status == 2)
+        #expect(
+            refused.errorText
+                == "r.lua:3: task 'a': needs 2 gpu, more than any worker has: worker 'local' has 0\n")
+        let run = Tool.run(
+            ["run", "r.lua", "--resource", "gpu=2", "--resource", "lic=2", "--progress", "none"], in: folder)
+        #expect(
+            run.output == """
+                {
+                  "a": [{"cpu":1,"gpu":2,"lic":1.5},{"gpu":[0,1]},1],
+                  "b": 2
+                }
+
+                """)
+        let wrong = Tool.run(["run", "r.lua", "--resource", "gpu"], in: folder)
+        #expect(wrong.status == 2)
+        #expect(wrong.errorText == "--resource: expected name=amount, got 'gpu'\n")
+    }
+}
