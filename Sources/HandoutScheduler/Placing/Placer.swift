@@ -41,8 +41,18 @@ final class Placer {
     let workers: WorkerTable
     @exclusivity(unchecked) private(set) var classes: [ClassQueue] = []
     @exclusivity(unchecked) private var classOfRequest: [UInt32: Int] = [:]
-    /// Rows with amounts of their own.
+    /// Rows with amounts of their own, and the classes made for them.
     @exclusivity(unchecked) private var classOfRow: [UInt32: Int] = [:]
+    @exclusivity(unchecked) private var ownClasses: [TaskRequest: Int] = [:]
+    /// What functions said of the next or running attempt of a row.
+    struct Measured {
+        var attempt: UInt16
+        /// Nil: that of the options.
+        var priority: Int32?
+    }
+    @exclusivity(unchecked) var measurements: [UInt32: Measured] = [:]
+    /// Some options are functions, which are asked before each attempt.
+    @exclusivity(unchecked) var hasMeasured = false
     /// Classes that have ready rows, or had.
     @exclusivity(unchecked) private(set) var active: [Int] = []
     @exclusivity(unchecked) var allocator: Allocator
@@ -199,8 +209,16 @@ final class Placer {
 
     /// The row asks for something of its own from now on.
     func setRequest(_ request: TaskRequest, row: Int) {
-        let number = classes.firstIndex { $0.request == request } ?? add(request)
+        if ownClasses.isEmpty { for queue in classes { ownClasses[queue.request] = queue.number } }
+        let number = ownClasses[request] ?? add(request)
+        ownClasses[request] = number
         classOfRow[UInt32(row)] = number
+    }
+
+    /// The row has ended.
+    func forgetMeasurement(_ row: Int) {
+        guard hasMeasured, measurements.removeValue(forKey: UInt32(row)) != nil else { return }
+        classOfRow.removeValue(forKey: UInt32(row))
     }
 
     func push(_ row: Int, key: UInt64, requestClass number: Int) {
