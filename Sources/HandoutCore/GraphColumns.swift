@@ -75,6 +75,8 @@ package struct TaskOptions: Sendable, Hashable {
     package var isMeasured = false
     /// So is one for its memory.
     package var measuresMemory = false
+    /// And for its priority.
+    package var measuresPriority = false
     /// Index in the value pool of what it asks to be granted; `UInt32.max`: nothing.
     package var grant = UInt32.max
 

@@ -5,7 +5,7 @@ import HandoutScheduler
 extension CoordinatorState {
     /// The next attempt whose options are to be asked for. Others that wait are for other threads.
     mutating func nextMeasurement() -> Step? {
-        guard measured < measurements.count else { return nil }
+        guard measured < measurements.count, !core.isCrowded else { return nil }
         let next = measurements[measured]
         measured += 1
         if measured == measurements.count {

@@ -281,6 +281,7 @@ extension TaskOptions {
         recovers = flags & HANDOUT_FLAG_RECOVERS.rawValue != 0
         isMeasured = flags & HANDOUT_FLAG_MEASURED.rawValue != 0
         measuresMemory = flags & HANDOUT_FLAG_MEASURES_MEMORY.rawValue != 0
+        measuresPriority = flags & HANDOUT_FLAG_MEASURES_PRIORITY.rawValue != 0
         grant = set.grant
     }
 }

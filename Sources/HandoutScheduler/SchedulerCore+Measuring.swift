@@ -41,6 +41,13 @@ extension SchedulerCore {
         hasMeasured && isMeasured(declared: declaredRow(of: task.index))
     }
 
+    /// Nothing more need be asked for now: what is ready asks for many different things. Not where a function may say that what
+    /// is not asked yet comes first.
+    package var isCrowded: Bool {
+        guard let placer, counts.ready > 0, placer.isCrowded(slots: configuration.slots) else { return false }
+        return !graph.options.contains(where: \.measuresPriority)
+    }
+
     package var hasMeasured: Bool { placer?.hasMeasured ?? false }
 
     func isMeasured(declared row: Int) -> Bool { hasMeasured && graph.options[Int(optionIndices[row])].isMeasured }

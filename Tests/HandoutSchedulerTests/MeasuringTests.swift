@@ -88,6 +88,20 @@ import Testing
         #expect(RetryPolicy.isMore(0, than: 99, none: 100) && !RetryPolicy.isMore(99, than: 0, none: 100))
     }
 
+    @Test func `as many requests as rows are claimed and given back, one by one and all at once`() {
+        for together in [false, true] {
+            let run = run(measured(), tasks: 200)
+            func amounts(_ row: Int) -> Measurement { Measurement(amounts: ["cpu": UInt64(10_001 + row % 150)]) }
+            if together { for row in 0..<200 { run.measure(row, 1, amounts(row)) } }
+            for row in 0..<200 {
+                if !together { run.measure(row, 1, amounts(row)) }
+                #expect(run.take() == [row] && run.take(slot: 1) == [], "2 cores hold one at a time")
+                run.finish(row)
+            }
+            #expect(run.isFinished && run.counts.done == 200)
+        }
+    }
+
     @Test func `a run that is cancelled asks for nothing more, and answers come too late`() {
         let run = run(measured(), tasks: 2)
         run.measure(0, 1)

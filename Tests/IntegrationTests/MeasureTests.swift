@@ -158,6 +158,23 @@ import Testing
         #expect(result.json?["failures"]?.elements.first?["line"]?.integer == 4)
     }
 
+    @Test func `every task may ask for something else`() {
+        let result = run(
+            """
+            local list = {}
+            for i = 1, 3000 do list[i] = i end
+            local m = g:map("m", { over = list, memory = function(inputs) return (64 << 20) + inputs[1] end }, function(i)
+              return handout.task.amounts.memory - (64 << 20) == i and 1 or 0
+            end)
+            g:reduce("r", { over = m, arity = 100, estimate = function(inputs) return #inputs[1] end }, function(all)
+              local n = 0
+              for _, v in ipairs(all) do n = n + v end
+              return n
+            end)
+            """)
+        #expect(output(result) == "{\"r\":3000}")
+    }
+
     @Test func `a handle that a function captures is refused`() {
         let result = Folder().tool(
             "check",

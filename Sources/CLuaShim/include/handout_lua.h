@@ -250,6 +250,7 @@ enum handout_option_flag {
     HANDOUT_FLAG_ALWAYS = 1, HANDOUT_FLAG_OPTIONAL = 2, HANDOUT_FLAG_INLINE = 4, HANDOUT_FLAG_RECOVERS = 8,
     HANDOUT_FLAG_MEASURED = 16,        /* some amount, or another option, is a function: the row's words say which */
     HANDOUT_FLAG_MEASURES_MEMORY = 32, /* so is its memory */
+    HANDOUT_FLAG_MEASURES_PRIORITY = 64,
 };
 
 /* What a declared row is; the same numbers as `TaskKind` in HandoutCore. */

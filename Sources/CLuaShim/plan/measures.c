@@ -42,6 +42,7 @@ static void set_flags(lua_State *L, handout_parsed *parsed) {
         const char *name = lua_tostring(L, top + 1);
         if (is_measure(name)) parsed->set.flags |= HANDOUT_FLAG_MEASURED;
         if (strcmp(name, "memory") == 0) parsed->set.flags |= HANDOUT_FLAG_MEASURES_MEMORY;
+        if (strcmp(name, "priority") == 0) parsed->set.flags |= HANDOUT_FLAG_MEASURES_PRIORITY;
     }
 }
 
