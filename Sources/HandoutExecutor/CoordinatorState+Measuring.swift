@@ -54,7 +54,7 @@ extension CoordinatorState {
                 neverRetry: neverRetry)
         }
         if let memory = measurement.amounts["memory"], let met = histories[task]?.memoryMet,
-            !RetryPolicy.isMore(memory, than: met, none: core.configuration.taskMemory)
+            !RetryPolicy.isMore(memory, than: met, ofTask: core.configuration.taskMemory)
         {
             return error(
                 .memory,
@@ -76,10 +76,8 @@ extension CoordinatorState {
         let held = core.leaseClaim(ofSlot: slot)?.amounts ?? []
         histories[task, default: AttemptHistory()].note(report, held: held)
         guard ended == .memory else { return }
-        let memory = held.first { $0.name == "memory" }?.amount ?? 0
-        let met = histories[task]?.memoryMet
-        if met.map({ RetryPolicy.isMore(memory, than: $0, none: core.configuration.taskMemory) }) ?? true {
-            histories[task]?.memoryMet = memory
-        }
+        let memory = held.first { $0.name == "memory" }?.amount ?? core.configuration.taskMemory
+        let met = histories[task]?.memoryMet ?? 0
+        histories[task]?.memoryMet = max(memory, met)
     }
 }

@@ -30,10 +30,10 @@ package enum RetryPolicy {
         return true
     }
 
-    /// Whether an attempt with so much memory may follow one that met its limit. `none`: the limit where nothing is
-    /// claimed.
-    package static func isMore(_ memory: UInt64, than met: UInt64, none: UInt64) -> Bool {
-        (memory == 0 ? none : memory) > (met == 0 ? none : met)
+    /// Whether an attempt with so much memory may follow one that met the limit `met`. `ofTask`: the limit of a task that
+    /// claims none.
+    package static func isMore(_ memory: UInt64, than met: UInt64, ofTask: UInt64) -> Bool {
+        (memory == 0 ? ofTask : memory) > met
     }
 
     /// The pause before retry `number` (from 1) in nanoseconds: the same for the same seed, task and attempt.

@@ -84,8 +84,8 @@ import Testing
         _ = run.take()
         run.fail(0, .memory)
         #expect(run.takeActions().last == .measure(TaskID(0), attempt: 2))
-        #expect(RetryPolicy.isMore(2, than: 1, none: 100) && !RetryPolicy.isMore(2, than: 2, none: 100))
-        #expect(RetryPolicy.isMore(0, than: 99, none: 100) && !RetryPolicy.isMore(99, than: 0, none: 100))
+        #expect(RetryPolicy.isMore(2, than: 1, ofTask: 100) && !RetryPolicy.isMore(2, than: 2, ofTask: 100))
+        #expect(RetryPolicy.isMore(0, than: 99, ofTask: 100) && !RetryPolicy.isMore(0, than: 100, ofTask: 100))
     }
 
     @Test func `as many requests as rows are claimed and given back, one by one and all at once`() {

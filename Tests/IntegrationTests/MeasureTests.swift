@@ -42,6 +42,8 @@ import Testing
             """
             g:task("fixed", { retries = 3, memory = "48MiB" }, \(eats))
             g:task("same", { retries = 3, memory = function() return "48MiB" end }, \(eats))
+            g:task("none", { retries = 3, memory = function(_, a) return a.number == 1 and 0 or "255MiB" end },
+              function() handout.retry("full", { ended = "memory" }) end)
             g:task("less", { retries = 3, memory = function(_, a) return a.number == 2 and "56MiB" or "48MiB" end }, \(eats))
             """)
         let less = "is no more than was not enough before"
@@ -49,6 +51,7 @@ import Testing
             failures(result) == [
                 "fixed memory 1: memory limit of 48 MiB reached",
                 "less memory 3: option 'memory': 48MiB \(less): 56MiB",
+                "none memory 2: option 'memory': 255MiB \(less): 256MiB",
                 "same memory 2: option 'memory': 48MiB \(less): 48MiB",
             ])
     }
