@@ -31,7 +31,7 @@
 ---@alias handout.Needs handout.Handle|handout.Needs[]|table<string, handout.Needs>
 ---@alias handout.Handles handout.Handle|handout.Handle[]
 
----What a function of an amount sees before each attempt; checked, without effect yet.
+---What a function of an amount is told of the attempts before.
 ---@class handout.Attempt
 ---@field number integer from 1
 ---@field ended? handout.Ended nil at first
@@ -40,7 +40,7 @@
 ---@field amounts? table<string, number> memory in bytes
 ---@field counts table<handout.Ended, integer>
 
----The arguments as by `table.pack`; a value over 64 KiB is nil; checked, without effect yet.
+---The arguments as by `table.pack`; a value over 64 KiB is nil.
 ---@class handout.Inputs
 ---@field n integer
 ---@field bytes integer[] encoded sizes
@@ -75,19 +75,19 @@
 
 ---Options that a graph may set for its tasks.
 ---@class handout.Defaults
----@field cpu? number|handout.AmountFunction cores, default 1; functions: checked, without effect yet
----@field memory? handout.Size|handout.SizeFunction the attempt's limit; functions: checked, without effect yet
+---@field cpu? number|handout.AmountFunction cores, default 1
+---@field memory? handout.Size|handout.SizeFunction the attempt's limit
 ---@field gpu? number|handout.AmountFunction default 0; more: checked, without effect yet
 ---@field resources? table<string, number|handout.AmountFunction> checked, without effect yet
 ---@field where? table<string, string|string[]> labels of the worker; checked, without effect yet
 ---@field retries? integer attempts after the first, 0 to 100
 ---@field backoff? handout.Duration|handout.Backoff pause before a retry
----@field timeout? handout.Duration|handout.DurationFunction run time of one attempt; functions: checked, without effect yet
----@field priority? integer|handout.IntegerFunction higher first; functions: checked, without effect yet
+---@field timeout? handout.Duration|handout.DurationFunction run time of one attempt
+---@field priority? integer|handout.IntegerFunction higher first
 ---@field isolation? handout.Isolation
 ---@field grant? handout.Grant
 ---@field cache? boolean without effect yet
----@field estimate? handout.Duration|handout.DurationFunction without effect yet; functions: checked, without effect yet
+---@field estimate? handout.Duration|handout.DurationFunction run time on a worker of speed 1
 
 ---@class handout.GraphOptions : handout.Defaults
 ---@field name handout.Id

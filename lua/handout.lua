@@ -2024,10 +2024,13 @@ local function failure_of(raised)
   return failure
 end
 
+--- Random numbers by seed and task.
+local function begin_sequence(run, task) start_sequence(run.seed, hash(task.id)) end
+
 --- One call of a task's function. Returns its result, or nil and the failure.
 local function attempt(run, fn, arguments, task)
   current = task
-  start_sequence(run.seed, hash(task.id))
+  begin_sequence(run, task)
   local results = table.pack(xpcall(fn, failure_of, table.unpack(arguments, 1, arguments.n)))
   files.drop_scratch(task)
   current = nil
@@ -2040,9 +2043,156 @@ local function attempt(run, fn, arguments, task)
   return value, wrong and { kind = "result", message = wrong } or nil
 end
 
-local function may_retry(failure)
+local function may_retry(failure, options)
   if failure.is_final or failure.kind == "result" then return false end
-  return failure.kind ~= "memory" -- amount functions have no effect here: there is never more of it
+  return failure.kind ~= "memory" or type(options.memory) == "function" -- else there is never more of it
+end
+
+-- ---- Options that are functions -------------------------------------------------------------------------------------
+
+local default_memory = 256 << 20
+
+--- Bytes of a value as the program encodes it (MessagePack).
+local function encoded_size(value)
+  local function head(n, short, medium) return n < short and 1 or n < medium and 2 or n < 65536 and 3 or 5 end
+  local kind = math.type(value) or type(value)
+  if kind == "nil" or kind == "boolean" then return 1 end
+  if kind == "float" then return 9 end
+  if kind == "integer" then
+    if value >= -32 and value < 128 then return 1 end
+    local most = value < 0 and { 0x80, 0x8000, 0x80000000 } or { 0x100, 0x10000, 0x100000000 }
+    local size = value < 0 and -(value + 1) or value
+    return size < most[1] and 2 or size < most[2] and 3 or size < most[3] and 5 or 9
+  end
+  if kind == "string" then return head(#value, 32, 256) + #value end
+  local count, size, list = 0, 0, is_list(value)
+  for key, element in next, value do
+    count, size = count + 1, size + encoded_size(element) + (list and 0 or encoded_size(key))
+  end
+  return head(count, 16, 0) + size
+end
+
+--- `64MiB`, `1.5GiB`
+local function size_text(bytes)
+  for _, unit in ipairs { { "TiB", 1 << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 } } do
+    if bytes >= unit[2] then
+      if bytes % unit[2] == 0 then return bytes // unit[2] .. unit[1] end
+      return ("%.2f"):format(bytes // (unit[2] // 100 + 1) / 100):gsub("%.?0+$", "") .. unit[1]
+    end
+  end
+  return bytes .. " bytes"
+end
+
+--- An amount with the four decimals that are kept.
+local function rounded(number)
+  number = math.floor(number * 10000 + 0.5) / 10000
+  return math.tointeger(number) or number
+end
+
+--- What a function gave for an option, as it counts; or nil and what was expected.
+local function read_given(name, value)
+  local got = ", got " .. describe(value)
+  if name == "memory" then
+    local bytes = size_of(value)
+    if not bytes then return nil, 'expected a size such as "512MiB"' .. got end
+    if bytes > 0 and bytes < 1 << 20 then return nil, ("expected 0 or at least 1MiB, got %d bytes"):format(bytes) end
+    return bytes
+  elseif name == "timeout" or name == "estimate" then
+    local seconds = seconds_of(value)
+    return seconds, 'expected a duration such as "1h30m" or seconds' .. got
+  elseif name == "priority" then
+    local number = math.type(value) and math.tointeger(value)
+    local fits = number and number >= -1 << 31 and number < 1 << 31
+    return fits and number or nil, "expected a whole number" .. got
+  end
+  if type(value) ~= "number" or not (value >= 0 and value <= 1e9) then
+    return nil, "expected a number from 0 to 1000000000" .. got
+  end
+  value = rounded(value)
+  if name == "gpu" and value > 1 and math.type(value) ~= "integer" then
+    return nil, ("above 1 it is a whole number, got %g"):format(value)
+  end
+  return value
+end
+
+local function is_set_by_variant(options, name)
+  local resource = name:match "^resources%.(.*)"
+  for _, variant in ipairs(type(options.variants) == "table" and options.variants or {}) do
+    local set = variant[resource and "resources" or name]
+    if set ~= nil and (not resource or set[resource] ~= nil) then return true end
+  end
+  return false
+end
+
+--- The functions among a task's options, by name.
+local function functions_of(options)
+  local found = {}
+  if options.inline then return found end
+  for _, name in ipairs { "cpu", "estimate", "gpu", "memory", "priority", "timeout" } do
+    if type(options[name]) == "function" then found[name] = options[name] end
+  end
+  for name, value in next, options.resources or {} do
+    if type(value) == "function" then found["resources." .. name] = value end
+  end
+  for name in next, found do
+    if is_set_by_variant(options, name) then found[name] = nil end
+  end
+  return found
+end
+
+--- What a task holds, as far as it is declared, and with what functions gave.
+local function amounts_of(options, given)
+  local amounts = {}
+  local function set(name, value)
+    if value == nil or type(value) == "function" then return end
+    amounts[name] = value ~= 0 and rounded(value) or nil
+  end
+  set("gpu", given.gpu or options.gpu)
+  for name, value in next, options.resources or {} do set(name, given["resources." .. name] or value) end
+  amounts.cpu = rounded(given.cpu or type(options.cpu) == "number" and options.cpu or 1)
+  amounts.memory = given.memory or options.memory and type(options.memory) ~= "function" and size_of(options.memory)
+  if amounts.memory == 0 then amounts.memory = nil end
+  return amounts
+end
+
+--- Asks one function. Returns what it gave, or nil and the failure.
+local function ask(name, fn, inputs, before)
+  local results = table.pack(xpcall(fn, failure_of, inputs, before))
+  if not results[1] then
+    local failure = results[2]
+    failure.message = ("option '%s': %s"):format(name, failure.message)
+    return nil, failure
+  end
+  local value, wrong = read_given(name, results[2])
+  if value then return value end
+  local place_ = debug.getinfo(fn, "S")
+  return nil, { kind = "error", message = ("option '%s': the function at %s:%d: %s"):format(name,
+    place_.source:sub(2), place_.linedefined, wrong) }
+end
+
+--- Asks the functions among a task's options, before an attempt of it: sets what the task holds. Returns nothing, or the
+--- failure. `met`: the most memory that was not enough.
+local function measure(run, node, task, arguments, before, met)
+  local functions = functions_of(node.options)
+  if not next(functions) then return end
+  local inputs, given = { n = arguments.n, bytes = {} }, {}
+  for i = 1, arguments.n do
+    inputs.bytes[i] = encoded_size(arguments[i])
+    if inputs.bytes[i] <= 65536 then inputs[i] = copy(arguments[i]) end
+  end
+  before = copy(before)
+  begin_sequence(run, task)
+  for name, fn in handout.sorted(functions) do
+    local failure
+    given[name], failure = ask(name, fn, inputs, before)
+    if failure then return failure end
+  end
+  if given.memory and met and (given.memory == 0 and default_memory or given.memory) <= met then
+    local words = "option 'memory': %s is no more than was not enough before: %s"
+    return { kind = "memory", is_final = true, message = words:format(size_text(given.memory), size_text(met)) }
+  end
+  task.amounts = amounts_of(node.options, given)
+  if given.timeout then task.deadline = given.timeout > 0 and given.timeout or nil end
 end
 
 --- Notes what became of a task. Its name without keys is its declared name.
@@ -2072,7 +2222,7 @@ local function add_paths(list, paths_, node, given, before)
   if type(paths_) == "function" then
     local inputs = copy(given, "inputs", "cannot be an input")
     inputs.bytes = {}
-    for i = 1, given.n do inputs.bytes[i] = #(to_json(given[i]) or "") end
+    for i = 1, given.n do inputs.bytes[i] = encoded_size(given[i]) end
     paths_ = paths_(inputs, copy(before))
     if not is_list_of_strings(paths_) then
       raise("task '%s': reads, writes: expected a list of paths, got %s", node.id, describe(paths_))
@@ -2103,24 +2253,25 @@ local function execute(run, node, name, key, arguments, missing)
   local retries, failure, value, number = options.retries or 0, nil, nil, 0
   local fn = run.replace and run.replace[declared_name(name)] or node.fn
   local before = { counts = { error = 0, result = 0, timeout = 0, memory = 0, crash = 0, lost = 0, cancelled = 0 } }
-  local cpu = type(options.cpu) == "number" and options.cpu or 1
   local task = { id = name, name = node.id, key = key, run = "serial", worker = "local", variant = 1, indices = {},
-    missing = missing or {}, amounts = { cpu = math.tointeger(cpu) or cpu } }
-  if options.memory and type(options.memory) ~= "function" and size_of(options.memory) > 0 then
-    task.amounts.memory = size_of(options.memory)
-  end
+    missing = missing or {}, amounts = amounts_of(options, {}) }
+  local met -- the most memory that was not enough
   if options.timeout and type(options.timeout) ~= "function" then task.deadline = seconds_of(options.timeout) end
   repeat
     number = number + 1
     task.attempt, task.retries_left, before.number = number, retries - number + 1, number
     local given = arguments()
-    value, failure = nil, grant(node, task, given, before)
+    value, failure = nil, measure(run, node, task, given, before, met)
+    local has_begun = not failure
+    failure = failure or grant(node, task, given, before)
     if not failure then value, failure = attempt(run, fn, given, task) end
     if failure then
-      before.ended, before.message, before.worker, before.amounts = failure.kind, failure.message, "local", task.amounts
+      before.ended, before.message, before.worker, before.amounts = failure.kind, failure.message, nil, nil
+      if has_begun then before.worker, before.amounts = "local", copy(task.amounts) end
       before.counts[failure.kind] = before.counts[failure.kind] + 1
+      if has_begun and failure.kind == "memory" then met = math.max(met or 0, task.amounts.memory or default_memory) end
     end
-  until not failure or number > retries or not may_retry(failure)
+  until not failure or number > retries or not may_retry(failure, options)
   if failure and options.recover then
     local given = arguments()
     table.move(given, 1, given.n, 2) -- some may be nil
@@ -2601,9 +2752,8 @@ function handout.pure.call(loaded, name, arguments, replace)
     if math.type(key) == "integer" then given.n = math.max(given.n or 0, key) end
   end
   given.n = given.n or 0
-  local amounts = { cpu = type(node.options.cpu) == "number" and node.options.cpu or 1 }
-  local task = { id = name, name = node.id, key = node.kind == "map" and given[2] or nil, run = "call",
-    worker = "local", variant = 1, indices = {}, missing = {}, amounts = amounts, attempt = 1,
+  local task = { id = name, name = node.id, key = node.kind == "map" and given[2] or nil, run = "call", worker = "local",
+    variant = 1, indices = {}, missing = {}, amounts = amounts_of(node.options, {}), attempt = 1,
     retries_left = node.options.retries or 0 }
   return within(loaded.plan, loaded.world, function()
     local value, failure

@@ -12,6 +12,8 @@ package struct LocalRunOptions: Sendable {
     package var slots = 1
     /// What this machine has for the tasks; nil: a core a slot.
     package var worker: WorkerOffer?
+    /// How to get more cores, for messages: `-j`.
+    package var coresFlag: String?
     /// Receives warnings about the strategy.
     package var warn: @Sendable (String) -> Void = { _ in }
     /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
@@ -129,6 +131,7 @@ package final class LocalRun: Sendable {
             targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
             recordsEvents: options.recordsEvents)
         if let worker = options.worker { configuration.local = worker }
+        configuration.taskMemory = options.taskMemory
         var driver: StrategyDriver?
         if let strategy, let allocator = StrategyDriver.allocator(strategy) {
             configuration.allocator = allocator
@@ -138,7 +141,8 @@ package final class LocalRun: Sendable {
                 warn: options.warn)
         }
         coordinator = RunCoordinator(
-            graph: plan.graph, configuration: configuration, link: pool, worker: "local", clock: clock,
+            graph: plan.graph, configuration: configuration, link: pool, worker: "local",
+            coresFlag: options.coresFlag, clock: clock,
             strategist: driver.map { driver in
                 { driver.serve(&$0, now: $1, into: &$2, output: &$3) }
             })

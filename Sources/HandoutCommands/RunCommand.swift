@@ -61,6 +61,7 @@ struct RunCommand: ParsableCommand {
         var runOptions = LocalRunOptions()
         runOptions.slots = options.machine.slots
         runOptions.worker = try options.machine.worker()
+        runOptions.coresFlag = "-j"
         runOptions.targets = targets
         runOptions.keepGoing = keepGoing
         runOptions.taskMemory = taskMemory.bytes

@@ -71,6 +71,12 @@ package struct TaskOptions: Sendable, Hashable {
     package var isInline = false
     /// After its last failure a function of its own may give a substitute result.
     package var recovers = false
+    /// Functions are asked before each attempt for some of its amounts, its timeout or priority.
+    package var isMeasured = false
+    /// So is one for its memory.
+    package var measuresMemory = false
+    /// And for its priority.
+    package var measuresPriority = false
     /// Index in the value pool of what it asks to be granted; `UInt32.max`: nothing.
     package var grant = UInt32.max
 

@@ -15,8 +15,10 @@
 /// over     = over(task) | overLiteral(pool)
 /// argument = task | own | list(n) argument*n | keyed(n) (key argument)*n | constant
 /// binding  = argument | ownElement
-/// sections = [after(n) entry*n] [when(n) entry*n] [unless(n) entry*n] [near(n) entry*n] [function(pool)]
+/// sections = [after(n) entry*n] [when(n) entry*n] [unless(n) entry*n] [near(n) entry*n] [function(pool)] [measures]
 /// entry    = task | own
+/// measures = function(measures | n) (key(pool) function(pool))*n
+///            options that are functions, by name: `cpu`, `resources.NAME`; in bytewise order
 /// ```
 package struct Reference: Sendable, BitwiseCopyable, Equatable {
     package enum Operation: UInt32, Sendable {
@@ -59,6 +61,8 @@ package struct Reference: Sendable, BitwiseCopyable, Equatable {
     package static let payloadBits: UInt32 = 28
     /// Tasks, pool entries and list lengths stay below this.
     package static let limit: Int = 1 << 28
+    /// Set in the payload of `function`: the rest counts the options that are functions, which follow.
+    package static let measures = limit >> 1
     /// Payload of `pick`: the element's own key.
     package static let pickOwn = limit - 1
     /// Set in the payload of `pick`: the pool entry is a function.

@@ -24,17 +24,22 @@ package struct LeaseClaim: Sendable, Equatable {
     package var amounts: [(name: String, amount: UInt64)]
     /// Indices held of indexed resources.
     package var indices: [(resource: String, names: [String])]
+    /// Run time of an attempt in nanoseconds, 0: no limit; nil: that of each task's options.
+    package var timeout: UInt64?
 
     package init(
-        variant: Int, amounts: [(name: String, amount: UInt64)], indices: [(resource: String, names: [String])]
+        variant: Int, amounts: [(name: String, amount: UInt64)], indices: [(resource: String, names: [String])],
+        timeout: UInt64? = nil
     ) {
         self.variant = variant
         self.amounts = amounts
         self.indices = indices
+        self.timeout = timeout
     }
 
     package static func == (left: LeaseClaim, right: LeaseClaim) -> Bool {
-        left.variant == right.variant && left.amounts.elementsEqual(right.amounts) { $0 == $1 }
+        left.variant == right.variant && left.timeout == right.timeout
+            && left.amounts.elementsEqual(right.amounts) { $0 == $1 }
             && left.indices.elementsEqual(right.indices) { $0 == $1 }
     }
 }
@@ -122,6 +127,12 @@ package protocol WorkerLink: AnyObject, Sendable {
     /// Counts what a map or reduce runs over, and finds what a selector or select picks and what a condition's value is;
     /// on the slot's own thread, not under the lock. A value that is neither list nor keyed table is described.
     func expand(_ task: TaskID, slot: Int) -> Result<Expansion, ExpansionError>
+    /// Asks the functions among the options of a task, before that attempt of it; on the slot's own thread, not under the
+    /// lock.
+    func measure(_ task: TaskID, attempt: UInt16, after history: AttemptHistory, slot: Int)
+        -> Result<Measurement, MeasurementError>
+    /// The attempt failed before it had begun: `recover` of the task may follow. Adds the place where there is none.
+    func unmeasured(_ error: inout MeasurementError)
     /// Ends the attempts that run, as cancelled.
     func stopRunning()
     /// An attempt whose deadline passed a grace time ago, in code that nothing can stop; nil when there is none.

@@ -10,6 +10,15 @@ struct CoordinatorState: ~Copyable {
     var core: SchedulerCore
     var output = SchedulerOutput()
     var expansions: [TaskID] = []
+    /// Attempts whose options are to be asked for, from the first that is left on.
+    var measurements: [(task: TaskID, attempt: UInt16)] = []
+    var measured = 0
+    /// What came of the attempts of tasks whose options are functions.
+    var histories: [TaskID: AttemptHistory] = [:]
+    private let hasMeasured: Bool
+    let capacity: Capacity
+    let limits: [String: UInt64]
+    let graph: String
     var notes: [RunNote] = []
     /// Attempts that failed since events were drained, when events are recorded.
     var described: [FailureReport] = []
@@ -24,22 +33,27 @@ struct CoordinatorState: ~Copyable {
     private var takenBack: [LeaseEntry] = []
     private var completions: [Completion] = []
     private var reports: [FailureReport] = []
-    private var pending: [UInt64: FailureReport] = [:]
+    var pending: [UInt64: FailureReport] = [:]
     private var pace: [SlotPace]
     /// Answers what a strategy is asked; nil: there is none.
     private let strategist: Strategist?
     private var placements: [Placement] = []
 
     init(
-        graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String, epoch: UInt64,
-        strategist: Strategist?
+        graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
+        capacity: Capacity, epoch: UInt64, strategist: Strategist?
     ) {
         self.strategist = strategist
         self.link = link
         self.worker = worker
         self.epoch = epoch
         slots = link.slots
+        self.capacity = capacity
+        self.graph = graph.name
+        limits = Dictionary(
+            graph.requests.limits.map { (graph.requests.names[Int($0.resource)], $0.amount) }, uniquingKeysWith: { $1 })
         core = SchedulerCore(graph: graph, configuration: configuration)
+        hasMeasured = core.hasMeasured
         pace = Array(repeating: SlotPace(), count: configuration.slots)
     }
 
@@ -64,6 +78,7 @@ struct CoordinatorState: ~Copyable {
         }
         for index in completions.indices {
             let completion = completions[index]
+            if hasMeasured { note(completion, slot: slot) }
             if let ended = completion.ended {
                 core.failed(
                     completion.task, attempt: completion.attempt, slot: slot,
@@ -81,7 +96,7 @@ struct CoordinatorState: ~Copyable {
         return true
     }
 
-    private func key(_ task: TaskID, _ attempt: UInt16) -> UInt64 { UInt64(task.rawValue) << 16 | UInt64(attempt) }
+    func key(_ task: TaskID, _ attempt: UInt16) -> UInt64 { UInt64(task.rawValue) << 16 | UInt64(attempt) }
 
     /// Does what the core asked for.
     mutating func perform() {
@@ -89,6 +104,7 @@ struct CoordinatorState: ~Copyable {
         for action in output.actions {
             switch action {
             case .expand(let task): expansions.append(task)
+            case .measure(let task, let attempt): measurements.append((task, attempt))
             case .rows(let task, let first, let count): link.append(task: task, first: first, count: count)
             case .release(let first, let count): link.release(first: first, count: count)
             case .retry(let task, let attempt, let after):
@@ -112,6 +128,7 @@ struct CoordinatorState: ~Copyable {
     }
 
     private mutating func giveUp(_ task: TaskID, _ attempt: UInt16, _ ended: Ended) {
+        if !histories.isEmpty { histories.removeValue(forKey: task) }
         guard var report = pending.removeValue(forKey: key(task, attempt)), ended != .cancelled else { return }
         report.optional = core.isOptional(task)
         if report.isOfRecovery { report.attempt -= 1 }
@@ -175,7 +192,7 @@ struct CoordinatorState: ~Copyable {
             let unstarted = link.unstarted(slot: other)
             if unstarted > most { (fullest, most) = (other, unstarted) }
         }
-        if collected && (core.counts.ready > 0 || !expansions.isEmpty) { return true }
+        if collected && (core.counts.ready > 0 || !expansions.isEmpty || !measurements.isEmpty) { return true }
         guard fullest >= 0 else { return false }
         takenBack.removeAll(keepingCapacity: true)
         link.reclaim(slot: fullest, atMost: (most + 1) / 2, into: &takenBack)

@@ -44,17 +44,20 @@ package final class RunCoordinator: @unchecked Sendable {
 
     /// - Parameters:
     ///   - worker: name of the link's worker, for reports.
+    ///   - coresFlag: how to get more cores, for messages.
     ///   - clock: the run's own clock, which the times of its events are of.
     ///   - strategist: called by one thread at a time.
     package init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        clock: RunClock = RunClock(), strategist: Strategist? = nil
+        coresFlag: String? = nil, clock: RunClock = RunClock(), strategist: Strategist? = nil
     ) {
         self.link = link
         epoch = clock.epoch
         state = CoordinatorState(
-            graph: graph, configuration: configuration, link: link, worker: worker, epoch: epoch,
-            strategist: strategist)
+            graph: graph, configuration: configuration, link: link, worker: worker,
+            capacity: Capacity(
+                workers: [configuration.local.capacity], shared: configuration.shared, coresFlag: coresFlag),
+            epoch: epoch, strategist: strategist)
     }
 
     /// Makes the first tasks ready. Once, before any slot asks.
@@ -84,6 +87,11 @@ package final class RunCoordinator: @unchecked Sendable {
                 let counted = link.expand(task, slot: slot)
                 gate.lock()
                 state.expanded(task, counted, now: now())
+            case .measure(let task, let attempt, let history):
+                gate.unlock()
+                let measured = link.measure(task, attempt: attempt, after: history, slot: slot)
+                gate.lock()
+                state.measured(task, attempt, measured, now: now())
             case .wait(let until):
                 pause = min(pause * 2, 5_000_000)
                 state.idle += 1
@@ -165,6 +173,8 @@ extension CoordinatorState {
         case run, stop
         /// Count the elements of this map or reduce, outside the gate.
         case expand(TaskID)
+        /// Ask the functions among the task's options, outside the gate.
+        case measure(TaskID, attempt: UInt16, after: AttemptHistory)
         case wait(until: UInt64)
     }
 
@@ -174,7 +184,11 @@ extension CoordinatorState {
         while true {
             if isOver { return .stop }
             if let task = expansions.popLast() { return .expand(task) }
-            if let timer = core.nextTimer, timer <= now { core.advance(now: now, into: &output) }
+            if let timer = core.nextTimer, timer <= now {
+                core.advance(now: now, into: &output)
+                perform()
+            }
+            if !measurements.isEmpty, let next = nextMeasurement() { return next }
             if lend(slot, now) { return .run }
             core.idle(slot: slot)
             if helpOthers(slot, now) { continue }

@@ -279,6 +279,9 @@ extension TaskOptions {
         optional = flags & HANDOUT_FLAG_OPTIONAL.rawValue != 0
         isInline = flags & HANDOUT_FLAG_INLINE.rawValue != 0
         recovers = flags & HANDOUT_FLAG_RECOVERS.rawValue != 0
+        isMeasured = flags & HANDOUT_FLAG_MEASURED.rawValue != 0
+        measuresMemory = flags & HANDOUT_FLAG_MEASURES_MEMORY.rawValue != 0
+        measuresPriority = flags & HANDOUT_FLAG_MEASURES_PRIORITY.rawValue != 0
         grant = set.grant
     }
 }

@@ -6,11 +6,12 @@ package enum RetryPolicy {
     static let finalCrash: UInt8 = 3
     /// This many lost attempts in a row are final.
     static let finalLost: UInt8 = 10
-    /// A task that met its memory limit is not tried again with no more memory, and amounts are constant for now.
-    static let finalMemory: UInt8 = 1
 
-    /// Notes the attempt in `record` and says whether another one follows.
-    static func allowsRetry(_ ended: Ended, retries: UInt8, record: inout FailureRecord) -> Bool {
+    /// Notes the attempt in `record` and says whether another one follows. `mayGetMore`: a function says how much memory the
+    /// next attempt has; one that met its limit is not tried again with no more.
+    static func allowsRetry(_ ended: Ended, retries: UInt8, mayGetMore: Bool = false, record: inout FailureRecord)
+        -> Bool
+    {
         if ended == .lost {
             record.lostInARow += 1
             return record.lostInARow < finalLost
@@ -18,9 +19,7 @@ package enum RetryPolicy {
         record.lostInARow = 0
         switch ended {
         case .result, .cancelled, .lost: return false
-        case .memory:
-            record.memoryFailures += 1
-            if record.memoryFailures >= finalMemory { return false }
+        case .memory: if !mayGetMore { return false }
         case .crash:
             record.crashes += 1
             if record.crashes >= finalCrash { return false }
@@ -29,6 +28,12 @@ package enum RetryPolicy {
         guard record.retriesUsed < retries else { return false }
         record.retriesUsed += 1
         return true
+    }
+
+    /// Whether an attempt with so much memory may follow one that met the limit `met`. `ofTask`: the limit of a task that
+    /// claims none.
+    package static func isMore(_ memory: UInt64, than met: UInt64, ofTask: UInt64) -> Bool {
+        (memory == 0 ? ofTask : memory) > met
     }
 
     /// The pause before retry `number` (from 1) in nanoseconds: the same for the same seed, task and attempt.

@@ -8,17 +8,19 @@ enum RowState {
     static let expanded: UInt8 = 1
     /// Asked for what only the values tell: how many elements, which ones are picked, whether something is true.
     static let expanding: UInt8 = 2
-    static let ready: UInt8 = 3
+    /// Asked for what functions among its options say of its next attempt.
+    static let measuring: UInt8 = 3
+    static let ready: UInt8 = 4
     /// Waits for the moment of its next attempt.
-    static let paused: UInt8 = 4
-    static let running: UInt8 = 5
-    static let done: UInt8 = 6
-    static let failed: UInt8 = 7
-    static let skipped: UInt8 = 8
+    static let paused: UInt8 = 5
+    static let running: UInt8 = 6
+    static let done: UInt8 = 7
+    static let failed: UInt8 = 8
+    static let skipped: UInt8 = 9
     /// No target needs it, or it belongs to a graph that only instances are made of: it is no part of the run.
-    static let excluded: UInt8 = 9
+    static let excluded: UInt8 = 10
     /// Ended without a value, and well: a condition was not met, or it failed and is optional.
-    static let absent: UInt8 = 10
+    static let absent: UInt8 = 11
 
     static let mask: UInt8 = 0x0F
 
@@ -191,7 +193,6 @@ struct PickSet {
 struct FailureRecord: BitwiseCopyable {
     var retriesUsed: UInt8 = 0
     var crashes: UInt8 = 0
-    var memoryFailures: UInt8 = 0
     var lostInARow: UInt8 = 0
     /// The attempt that follows, or runs, is of the function that makes a substitute result.
     var isRecovering = false

@@ -8,7 +8,7 @@ extension SchedulerCore {
         record(.runStarted(seed: configuration.seed), now, &output)
         for row in 0..<graph.ownCount where remaining[row] == 0 && state(row) == RowState.waiting {
             if kinds[row] == Word.taskKind && traits[row] == 0 {
-                makeReady(row, key: declaredKey(row) | SchedulerCore.sourceKey, slot: -1)
+                makeReady(row, key: declaredKey(row) | SchedulerCore.sourceKey, slot: -1, &output)
             } else {
                 declaredInputsEnded(row, row, 0, slot: -1, now, &output)
             }
@@ -60,7 +60,7 @@ extension SchedulerCore {
             skip(row, .cancelled, now, &output)
             settle(now, &output)
         } else {
-            makeReady(row, key: readyKey(row), slot: -1)
+            makeReady(row, key: readyKey(row), slot: -1, &output)
         }
         return true
     }
@@ -71,7 +71,7 @@ extension SchedulerCore {
             timers.removeFirst()
             let row = Int(timer.task)
             if state(row) == RowState.paused && attempts[row] == timer.attempt {
-                makeReady(row, key: readyKey(row), slot: -1)
+                makeReady(row, key: readyKey(row), slot: -1, &output)
             }
         }
     }
@@ -100,6 +100,9 @@ extension SchedulerCore {
             case .expanded(let task, let elements):
                 expanded(task, elements: Int(elements), now: now, into: &output)
             case .expansionFailed(let task): expansionFailed(task, now: now, into: &output)
+            case .measured(let task, let attempt): measured(task, attempt: attempt, nil, into: &output)
+            case .unmeasured(let task, let attempt, let failure):
+                unmeasured(task, attempt: attempt, failure, now: now, into: &output)
             case .idle(let slot): idle(slot: Int(slot))
             case .timeReached: advance(now: now, into: &output)
             case .cancelled: cancel(now: now, into: &output)
@@ -213,7 +216,7 @@ extension SchedulerCore {
     mutating func inputsEnded(_ row: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
         if row < declared {
             if kinds[row] == Word.taskKind && traits[row] == 0 {
-                makeReady(row, key: declaredKey(row), slot: slot)
+                makeReady(row, key: declaredKey(row), slot: slot, &output)
             } else {
                 declaredInputsEnded(row, row, 0, slot: slot, now, &output)
             }
@@ -226,7 +229,7 @@ extension SchedulerCore {
         _ row: Int, _ origin: Int, _ shift: Int, slot: Int, _ now: UInt64, _ output: inout SchedulerOutput
     ) {
         // The tree of a reduce has run: its conditions were looked at before it was made.
-        if state(row) == RowState.expanded { return makeReady(row, key: readyKey(row), slot: slot) }
+        if state(row) == RowState.expanded { return makeReady(row, key: readyKey(row), slot: slot, &output) }
         if hasTrait(origin, RowTraits.conditional), !meetsConditions(origin, shift) {
             return end(row, .absent)
         }
@@ -240,7 +243,7 @@ extension SchedulerCore {
             if hasTrait(origin, RowTraits.pseudo) {
                 end(row, .done)
             } else {
-                makeReady(row, key: readyKey(row), slot: slot)
+                makeReady(row, key: readyKey(row), slot: slot, &output)
             }
         case Word.mapKind, Word.reduceKind: expandOrAsk(row, origin, shift, slot: slot, now, &output)
         case Word.selectorKind:

@@ -137,6 +137,7 @@ extension SchedulerCore {
         let isReady =
             sources.isEmpty && template == nil && kinds[origin] == Word.mapKind
             && traits[origin] & (RowTraits.pseudo | RowTraits.conditionalInstances) == 0
+            && !isMeasured(declared: origin)
         let first = status.count
         var block = Block(
             owner: UInt32(row), declared: UInt32(origin), first: UInt32(first), count: UInt32(elements), open: 0,
@@ -357,16 +358,17 @@ extension SchedulerCore {
         for level in shape.levels {
             for group in 0..<level.count {
                 let inputs = shape.inputs(ofGroup: group, in: level)
-                wait(inner, for: inputs, instances, always, slot: slot)
+                wait(inner, for: inputs, instances, always, slot: slot, &output)
                 inner += 1
             }
         }
-        wait(row, for: shape.rootInputs, instances, always, slot: slot)
+        wait(row, for: shape.rootInputs, instances, always, slot: slot, &output)
     }
 
     /// A node of a reduce begins to wait for its inputs; those that are elements may have ended.
     private mutating func wait(
-        _ row: Int, for inputs: ReduceShape.Inputs, _ instances: Int?, _ always: Bool, slot: Int
+        _ row: Int, for inputs: ReduceShape.Inputs, _ instances: Int?, _ always: Bool, slot: Int,
+        _ output: inout SchedulerOutput
     ) {
         var missing = inputs.count
         if inputs.areElements {
@@ -383,7 +385,7 @@ extension SchedulerCore {
             }
         }
         remaining[row] = UInt32(missing)
-        if missing == 0 { makeReady(row, key: readyKey(row), slot: slot) }
+        if missing == 0 { makeReady(row, key: readyKey(row), slot: slot, &output) }
     }
 
     /// The root of a reduce has ended: what it took may go; without a result, none of its tree is of use.

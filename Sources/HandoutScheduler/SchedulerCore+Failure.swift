@@ -32,12 +32,22 @@ extension SchedulerCore {
         if isDraining {
             endWhileDraining(row, attempt, failure, now, &output)
             settle(now, &output)
-            return true
+        } else {
+            attemptFailed(row, attempt, failure, now, &output)
         }
+        return true
+    }
+
+    /// The attempt holds nothing any more. What follows from its failure.
+    mutating func attemptFailed(
+        _ row: Int, _ attempt: UInt16, _ failure: Failure, _ now: UInt64, _ output: inout SchedulerOutput
+    ) {
+        let task = TaskID(row)
         let origin = declaredRow(of: row)
         let options = graph.options(of: TaskID(origin))
         var record = failures[task.rawValue] ?? FailureRecord()
-        let allowed = RetryPolicy.allowsRetry(failure.ended, retries: options.retries, record: &record)
+        let allowed = RetryPolicy.allowsRetry(
+            failure.ended, retries: options.retries, mayGetMore: options.measuresMemory, record: &record)
         // The function that makes a substitute has one attempt, and further ones only where a worker was lost.
         let mayAgain = record.isRecovering ? failure.ended == .lost && allowed : allowed && !failure.neverRetry
         guard mayAgain else {
@@ -49,16 +59,15 @@ extension SchedulerCore {
                     .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: 0), now, &output
                 )
                 output.actions.append(.recover(task, attempt: attempt))
-                makeReady(row, key: readyKey(row), slot: -1)
-                return true
+                makeReady(row, key: readyKey(row), slot: -1, &output)
+                return
             }
             giveUp(row, attempt: attempt, failure.ended, now, &output)
             settle(now, &output)
-            return true
+            return
         }
         failures[task.rawValue] = record
         retry(row, attempt, failure, options, record, now, &output)
-        return true
     }
 
     private mutating func retry(
@@ -79,7 +88,7 @@ extension SchedulerCore {
             .taskFailed(task, attempt: attempt, ended: failure.ended, final: false, retryAfter: pause), now, &output)
         output.actions.append(.retry(task, attempt: attempt, after: pause))
         if pause == 0 {
-            makeReady(row, key: readyKey(row), slot: -1)
+            makeReady(row, key: readyKey(row), slot: -1, &output)
         } else {
             setState(row, RowState.paused)
             let (time, overflow) = now.addingReportingOverflow(pause)
@@ -95,6 +104,7 @@ extension SchedulerCore {
         let task = TaskID(row)
         let isOptional = hasTrait(declaredRow(of: row), RowTraits.optional)
         failures.removeValue(forKey: task.rawValue)
+        placer?.forgetMeasurement(row)
         record(.taskFailed(task, attempt: attempt, ended: ended, final: true, retryAfter: 0), now, &output)
         output.actions.append(.giveUp(task, attempt: attempt, ended))
         counts.failed += 1
@@ -119,7 +129,8 @@ extension SchedulerCore {
         var record = failures[UInt32(row)] ?? FailureRecord()
         let wouldGoOn =
             !record.isRecovering && !failure.neverRetry
-            && RetryPolicy.allowsRetry(failure.ended, retries: options.retries, record: &record)
+            && RetryPolicy.allowsRetry(
+                failure.ended, retries: options.retries, mayGetMore: options.measuresMemory, record: &record)
             || options.recovers && !record.isRecovering
         guard failure.ended == .cancelled || failure.ended == .lost || wouldGoOn else {
             return giveUp(row, attempt: attempt, failure.ended, now, &output)

@@ -134,7 +134,7 @@ extension SchedulerCore {
             guard state(instance) != RowState.waiting else { return }
             return declaredInputsEnded(row, origin, shift, slot: slot, now, &output)
         }
-        guard block.isMap else { return makeReady(row, key: readyKey(row), slot: slot) }
+        guard block.isMap else { return makeReady(row, key: readyKey(row), slot: slot, &output) }
         if block.kind == .graphs && state(row) == RowState.expanded {
             return end(row, graphIsTrue(row, block) ? .done : .falsy)
         }
@@ -148,7 +148,7 @@ extension SchedulerCore {
             if hasTrait(Int(block.declared), RowTraits.pseudo) {
                 end(row, .done)
             } else {
-                makeReady(row, key: readyKey(row), slot: slot)
+                makeReady(row, key: readyKey(row), slot: slot, &output)
             }
         }
     }

@@ -36,7 +36,8 @@ extension SchedulerCore {
 
     /// The row may run. Where a slot's own completion made it so, that slot's next lease begins with it.
     @inline(__always)
-    mutating func makeReady(_ row: Int, key: UInt64, slot: Int) {
+    mutating func makeReady(_ row: Int, key: UInt64, slot: Int, _ output: inout SchedulerOutput) {
+        if let placer, placer.hasMeasured, asks(row, placer, &output) { return }
         setState(row, RowState.ready)
         counts.ready += 1
         if let placer { return pushPlaced(row, key: key, placer) }
@@ -74,6 +75,9 @@ extension SchedulerCore {
         var number = requestClass(of: row, placer)
         var key = key
         if let worker = pinnedWorker(row, placer) { number = placer.pinned(number, to: worker) }
+        if placer.hasMeasured, let priority = placer.measurements[UInt32(row)]?.priority {
+            key = key & 0xFFFF_FFFF | SchedulerCore.priorityKey(priority)
+        }
         if let entry = planned(row, placer) { key = UInt64(entry.order) }
         placer.push(row, key: key, requestClass: number)
     }

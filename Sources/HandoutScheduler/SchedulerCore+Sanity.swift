@@ -90,6 +90,9 @@ extension SchedulerCore {
             } else if missing > 0 {
                 return "#\(row) in state \(state) has \(missing) inputs that have not ended"
             }
+            if state == RowState.measuring && !isMeasured(TaskID(row)) {
+                return "#\(row) is measured and has no functions"
+            }
             if state == RowState.running && attempts[row] == 0 { return "#\(row) runs without an attempt" }
         }
         return nil

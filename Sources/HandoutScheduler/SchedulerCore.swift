@@ -111,7 +111,7 @@ package struct SchedulerCore: ~Copyable {
         priorityKeys = Slab(repeating: 0, count: options.count)
         retryCounts = Slab(repeating: 0, count: options.count)
         for (index, option) in options.enumerated() {
-            priorityKeys[index] = UInt64(~(UInt32(bitPattern: option.priority) ^ 0x8000_0000)) << 32
+            priorityKeys[index] = SchedulerCore.priorityKey(option.priority)
             retryCounts[index] = option.retries
         }
         placer = SchedulerCore.placer(graph, configuration)
@@ -127,6 +127,11 @@ package struct SchedulerCore: ~Copyable {
             status[task.index] |= RowFlags.output
         }
         connect()
+    }
+
+    /// The high half of a row's rank.
+    static func priorityKey(_ priority: Int32) -> UInt64 {
+        UInt64(~(UInt32(bitPattern: priority) ^ 0x8000_0000)) << 32
     }
 
     /// Every task has ended.

@@ -20,6 +20,8 @@ package struct SchedulerConfiguration: Sendable {
     /// Their results are never released.
     package var outputs: [TaskID]
     package var recordsEvents: Bool
+    /// Bytes that an attempt without `memory` may use.
+    package var taskMemory: UInt64 = 256 << 20
 
     /// `cpu`: one core a slot when not given.
     package init(
@@ -61,6 +63,9 @@ package enum SchedulerEvent: Sendable, BitwiseCopyable {
     case returned(TaskID, attempt: UInt16)
     case expanded(TaskID, elements: UInt32)
     case expansionFailed(TaskID)
+    /// Answers `measure`, with what was declared.
+    case measured(TaskID, attempt: UInt16)
+    case unmeasured(TaskID, attempt: UInt16, Failure)
     case idle(slot: Int16)
     case timeReached
     case cancelled
@@ -71,6 +76,8 @@ package enum SchedulerAction: Sendable, BitwiseCopyable, Equatable {
     /// Find out how many elements this row runs over and which ones it picks, and answer `expanded` or
     /// `expansionFailed`.
     case expand(TaskID)
+    /// Ask the functions among the row's options, before that attempt of it, and answer `measured` or `unmeasured`.
+    case measure(TaskID, attempt: UInt16)
     /// The row has ended without a value; `failed`: because it, or what it needs, did not succeed.
     case missing(TaskID, failed: Bool)
     /// The last attempt failed: the row's own function for that case is given what it raised.

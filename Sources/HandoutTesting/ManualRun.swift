@@ -77,6 +77,19 @@ package final class ManualRun {
         return core.expansionFailed(TaskID(task), now: now, into: &output)
     }
 
+    /// The functions among the row's options have answered; nil: with what was declared.
+    @discardableResult
+    package func measure(_ task: Int, _ attempt: UInt16, _ measurement: Measurement? = nil) -> Bool {
+        defer { settle() }
+        return core.measured(TaskID(task), attempt: attempt, measurement, into: &output)
+    }
+
+    @discardableResult
+    package func failMeasure(_ task: Int, _ attempt: UInt16) -> Bool {
+        defer { settle() }
+        return core.unmeasured(TaskID(task), attempt: attempt, Failure(.error), now: now, into: &output)
+    }
+
     package func idle(slot: Int) {
         core.idle(slot: slot)
         settle()

@@ -8,7 +8,13 @@ extension GraphBuilder {
         var graph = GraphBuilder(name: "random \(seed)")
         var maps: [TaskID] = []
         var conditions: [TaskID] = []
-        let sets = (0..<3).map { _ in randomOptions(&random) }
+        var sets = (0..<3).map { _ in randomOptions(&random) }
+        // Of another sequence: what is measured changes no graph.
+        var measures = SplitMix64(seed: seed ^ 0x6D65_6173)
+        for set in sets.indices where measures.chance(0.15) {
+            sets[set].isMeasured = true
+            sets[set].measuresMemory = measures.chance(0.5)
+        }
         let count = 1 + random.below(max(1, rows))
         for row in 0..<count {
             let options = sets[random.below(sets.count)]

@@ -10,6 +10,8 @@ final class NativeClaim {
     let memory: UInt64
     /// 1/10 000.
     let cpu: UInt64
+    /// Nanoseconds; nil: that of each task's options.
+    let timeout: UInt64?
     private let claim = UnsafeMutablePointer<handout_claim>.allocate(capacity: 1)
     private let amounts: UnsafeMutableBufferPointer<handout_amount>
     private let indices: UnsafeMutableBufferPointer<handout_index>
@@ -35,6 +37,7 @@ final class NativeClaim {
         }
         memory = lease.amounts.first { $0.name == "memory" }?.amount ?? 0
         cpu = lease.amounts.first { $0.name == "cpu" }?.amount ?? 0
+        timeout = lease.timeout
         self.texts = texts
         claim.initialize(
             to: handout_claim(

@@ -51,7 +51,8 @@ package final class RunTables: @unchecked Sendable {
         optionFlags = Column(graph.options.map(RunTables.flags))
         nativeTemplates = NativeTemplates(graph)
         var templateOf: [UInt32: UInt32] = [:]
-        var isIndirect = graph.templates.count > 1 || graph.options.contains { $0.isInline || $0.recovers }
+        var isIndirect =
+            graph.templates.count > 1 || graph.options.contains { $0.isInline || $0.recovers || $0.isMeasured }
         if !isIndirect { isIndirect = graph.kinds.buffer.contains { $0 > TaskKind.reduce.rawValue } }
         if graph.templates.count > 1 {
             for row in 0..<graph.count where graph.kinds[row] == TaskKind.map.rawValue {
@@ -102,6 +103,7 @@ package final class RunTables: @unchecked Sendable {
         if options.optional { flags |= HANDOUT_FLAG_OPTIONAL.rawValue }
         if options.isInline { flags |= HANDOUT_FLAG_INLINE.rawValue }
         if options.recovers { flags |= HANDOUT_FLAG_RECOVERS.rawValue }
+        if options.isMeasured { flags |= HANDOUT_FLAG_MEASURED.rawValue }
         return UInt8(flags)
     }
 

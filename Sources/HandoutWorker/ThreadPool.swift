@@ -7,16 +7,16 @@ package import LuaRuntime
 package final class ThreadPool: WorkerLink, @unchecked Sendable {
     // @unchecked: `taken`, `lent` and `claims` are touched under the coordinator's lock, as `WorkerLink` says; `threads` by the owner.
     package let slots: Int
-    private let tables: RunTables
+    let tables: RunTables
     private let program: ProgramStorage
     private let host: PlanHost
-    private let worker: String
+    let worker: String
     private let leases: [LeaseSlot]
     /// By slot: completions collected of the lease, and how many entries it had.
     private let taken: UnsafeMutablePointer<UInt32>
     private let lent: UnsafeMutablePointer<UInt32>
-    private let options: [TaskOptions]
-    private let optionIndices: Column<UInt32>
+    let options: [TaskOptions]
+    let optionIndices: Column<UInt32>
     /// By slot: what its lease holds, where that is more than cpu and memory.
     private var claims: [NativeClaim?]
     /// Some task has a substitute result; without, nothing of it is looked at for each completion.
@@ -25,8 +25,11 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     /// By slot: the state of its thread, touched by that thread only.
     private let states: UnsafeMutablePointer<OpaquePointer?>
     /// Failures for which a substitute result is made, by task.
-    private var lastFailures: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
+    var lastFailures: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
     private var recovering: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
+
+    /// By slot: the task that functions are asked for.
+    let measuring: Locked<[LeaseEntry?]>
 
     /// Nil when there is no memory for the slots.
     package init?(slots: Int, tables: RunTables, program: ProgramStorage, host: PlanHost, worker: String) {
@@ -43,6 +46,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         options = tables.plan.graph.options
         recovers = options.contains(where: \.recovers)
         claims = Array(repeating: nil, count: slots)
+        measuring = Locked(Array(repeating: nil, count: slots))
         optionIndices = tables.plan.graph.optionIndices
         states = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: slots)
         states.initialize(repeating: nil, count: slots)
@@ -93,14 +97,14 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     }
 
     /// The state of the slot's thread, made when there is none.
-    private func state(of slot: Int) -> OpaquePointer? {
+    func state(of slot: Int) -> OpaquePointer? {
         if states[slot] == nil {
             states[slot] = handout_task_state_new(program.native, tables.native, host.native, leases[slot].pointer)
         }
         return states[slot]
     }
 
-    private func dropState(of slot: Int) {
+    func dropState(of slot: Int) {
         handout_task_state_free(states[slot])
         states[slot] = nil
     }
@@ -161,7 +165,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         handout_failure_free(lastFailures.removeValue(forKey: task))
     }
 
-    private func report(_ completion: Completion, _ failure: handout_failure) -> FailureReport {
+    func report(_ completion: Completion, _ failure: handout_failure) -> FailureReport {
         let place = tables.plan.place(of: tables.declaredRow(of: completion.task))
         let file = failure.file.map { String(cString: $0) }
         return FailureReport(
@@ -193,7 +197,8 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                 let limits = options[Int(optionIndices.base[row])]
                 items[index] = handout_lease_item(
                     task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
-                    timeout: limits.timeout, memory: native?.memory ?? limits.memory, cpu: native?.cpu ?? limits.cpu,
+                    timeout: native?.timeout ?? limits.timeout, memory: native?.memory ?? limits.memory,
+                    cpu: native?.cpu ?? limits.cpu,
                     grant: limits.grant, recovers: entry.recovers ? UnsafePointer(recovering[entry.task]) : nil,
                     claim: native?.pointer)
             }
@@ -239,7 +244,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     package func stuckAttempt() -> FailureReport? {
         for slot in 0..<slots where handout_slot_stuck(leases[slot].pointer) != 0 {
             let running = Int(handout_slot_done(leases[slot].pointer))
-            guard let entry = entry(slot, running) else { continue }
+            guard let entry = measuring.withLock({ $0[slot] }) ?? entry(slot, running) else { continue }
             let place = tables.plan.place(of: tables.declaredRow(of: entry.task))
             return FailureReport(
                 task: entry.task, attempt: entry.attempt, ended: .timeout,

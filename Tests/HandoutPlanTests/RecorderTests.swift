@@ -52,15 +52,43 @@ import Testing
         #expect(Array(functions.captures(of: TaskID(0))) == Array(functions.captures(of: TaskID(1))))
     }
 
-    @Test func `amounts as functions are held without effect`() throws {
+    @Test func `options that are functions end the words of their row, by name`() throws {
         let plan = try plan(
             """
             g:task("a", { cpu = f, memory = f, gpu = f, timeout = f, priority = f, estimate = f, reads = f, writes = f,
               resources = { licence = f } }, f)
             g:task("b", f)
             """)
-        #expect(rows(plan) == ["task a", "task b"])
-        #expect(plan.graph.options(of: TaskID(0)) == plan.graph.options(of: TaskID(1)))
+        let names = ["cpu", "estimate", "gpu", "memory", "priority", "resources.licence", "timeout"]
+        let words = names.map { " key(\"\($0)\") function(line 3)" }.joined()
+        #expect(rows(plan) == ["task a: measures(7)\(words)", "task b"])
+        let options = plan.graph.options(of: TaskID(0))
+        #expect(options.isMeasured && options.measuresMemory && !plan.graph.options(of: TaskID(1)).isMeasured)
+        #expect(plan.graph.requests.find("licence") != nil)
+    }
+
+    @Test func `functions of a graph hold for tasks that do not say it themselves`() throws {
+        let plan = try plan(
+            """
+            local y = handout.graph{ name = "y", cpu = f, resources = { a = f, b = f } }
+            y:task("a", f)
+            y:task("b", { cpu = 2, memory = f }, f)
+            y:task("c", { resources = { a = 1 } }, f)
+            y:task("d", { variants = { { cpu = 1 }, { gpu = 1, resources = { b = 1 } } } }, f)
+            y:task("e", { inline = true }, f)
+            y:task("h", { recover = f, after = y:task("g", { cpu = 0, resources = {} }, f) }, f)
+            g:include("i", y)
+            """)
+        let expected = [
+            "mark i", "task i/a: measures(3) cpu resources.a resources.b",
+            "task i/b: measures(3) memory resources.a resources.b",
+            "task i/c: measures(1) cpu", "task i/d: measures(1) resources.a", "task i/e: function(line 3)", "task i/g",
+            "task i/h: after(1) task(6) function(line 3) measures(3) cpu resources.a resources.b",
+        ]
+        let short = rows(plan).map { row in
+            row.split(separator: " key(\"").map { $0.split(separator: "\") function(")[0] }.joined(separator: " ")
+        }
+        #expect(short == expected)
     }
 
     @Test func `resources that a variant or a limit has are taken`() throws {
@@ -302,6 +330,8 @@ import Testing
         guard let operation = word.operation else { return "?" }
         let value: String
         switch operation {
+        case .function where word.payload & Reference.measures != 0:
+            return "measures(\(word.payload & ~Reference.measures))"
         case .constant, .key, .overLiteral, .function: value = pool(word.payload, plan)
         case .pick where word.payload == Reference.pickOwn: value = "own"
         case .pick: value = pool(word.payload & ~Reference.pickFunction, plan)

@@ -41,6 +41,25 @@ import Testing
         }
     }
 
+    /// Functions among options belong to no row that shows them by itself.
+    @Test func `functions of options are found by running the script again`() throws {
+        let script = Program(
+            body: """
+                local base = 2
+                local function half(n) return n / base / 2 end
+                local d = handout.graph{ name = "d", priority = function() return 1 end }
+                d:task("t", function() return 1 end)
+                g:map("m", { over = { 1, 2 }, cpu = function(inputs) return half(inputs[1]) end }, function()
+                  return handout.task.amounts.cpu
+                end)
+                g:include("d", d)
+                base = 4
+                """)
+        for rerunsScript in [false, true] {
+            #expect(try script.run(rerunsScript: rerunsScript) == ["d/t=1", "m=[0.125,0.25]"])
+        }
+    }
+
     /// What planning reads is the same where the script runs again, whatever lies there by then.
     @Test func `a script that runs again is given what planning read`() throws {
         var template = Array("/tmp/handout-test-XXXXXX\0".utf8.map { CChar(bitPattern: $0) })

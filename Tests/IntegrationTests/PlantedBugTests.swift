@@ -125,6 +125,14 @@ struct PlantedBugTests {
             right: "return failure.kind ~= \"memory\"",
             wrong: "return true"),
         Bug(
+            testDescription: "functions are not asked for amounts", right: "if not next(functions) then return end",
+            wrong: "do return end"),
+        Bug(
+            testDescription: "the sizes of inputs are those of texts",
+            right: "inputs.bytes[i] = encoded_size(arguments[i])", wrong: "inputs.bytes[i] = #tostring(arguments[i])"),
+        Bug(
+            testDescription: "no more memory is enough", right: "if given.memory and met and", wrong: "if false and"),
+        Bug(
             testDescription: "an absent element of a reduce is left out",
             right: "if value == nil then value = false end\n        list[i] = value",
             wrong: "list[#list + 1] = value"),

@@ -28,6 +28,8 @@ extension RandomPipeline {
         var isInline = false
         /// `recover` gives a result: true; raises again: false.
         var recovers: Bool?
+        /// A function among the options fails it for good.
+        var measureFails = false
 
         var text: String { "{ \(texts.joined(separator: ", ")) }" }
 
@@ -38,7 +40,7 @@ extension RandomPipeline {
         }
 
         func mayFail(body: Bool) -> Bool {
-            inputsMayFail && !isAlways || body && !isOptional && recovers != true
+            inputsMayFail && !isAlways || (body || measureFails) && !isOptional && recovers != true
         }
     }
 

@@ -30,6 +30,7 @@ extension RandomPipeline {
         let name = newName("t")
         var options = options(inline: .inlineTask)
         addOptions(&options)
+        addMeasures(&options, mayEnd: true)
         let body = body(options)
         lines.append("local \(name) = g:task(\"\(name)\", \(options.text), function(...)\n\(body.text)\nend)")
         add(name, options, body)
@@ -39,6 +40,7 @@ extension RandomPipeline {
         let name = newName("w")
         var options = options(inline: nil)
         addOptions(&options)
+        addMeasures(&options, mayEnd: true)
         let failing = failure(options)
         let body = (["  local n = all(...)"] + failing.lines + steps(isInline: false)).joined(separator: "\n")
         let result = pick(["n % 2 == 0", "n % 3 > 0", "n % 2 == 0 and n or nil", "n", "nil"])
@@ -125,6 +127,7 @@ extension RandomPipeline {
         let byElement = over.mayFail && !options.wholeMayFail
         addOptions(&options, isInstance: true, mayBeAlways: !over.mayFail || byElement)
         if options.isAlways, byElement { reached.insert(.alwaysOnFailedElement) }
+        addMeasures(&options, mayEnd: true)
         let body = body(options)
         lines.append("local \(name) = g:map(\"\(name)\", \(options.text), function(...)\n\(body.text)\nend)")
         let isHoley = options.isOptional || options.instancesMayBeOff
@@ -161,6 +164,7 @@ extension RandomPipeline {
         if !uses(.defaultArity, 0.2) { options.texts.append("arity = \(2 + random.below(5))") }
         addOptions(&options, mayBeAlways: !over.mayFail)
         let mayEnd = over.node == nil && !options.isAlways
+        addMeasures(&options, mayEnd: false)
         let failing = failure(options, mayEnd: mayEnd && options.recovers != false)
         let steps = steps(isInline: options.isInline)
         let nothing = uses(.reducedNil, 0.2) ? "  if n % 5 == 0 then return nil end\n" : ""

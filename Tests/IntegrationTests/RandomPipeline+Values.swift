@@ -158,7 +158,7 @@ extension RandomPipeline {
         // A table deeper than 200 levels fails.
         while options.isInline && result.text.contains("depth(") { result = self.result() }
         texts.append("  " + result.text)
-        let mayFail = failing.mayFail || result.text.contains("depth(n % 300)")
+        let mayFail = failing.mayFail || options.measureFails || result.text.contains("depth(n % 300)")
         let shape = mayFail && options.recovers == true ? .other : result.shape
         return Body(text: texts.joined(separator: "\n"), shape: shape, mayFail: mayFail)
     }

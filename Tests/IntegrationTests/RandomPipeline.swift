@@ -27,6 +27,8 @@ struct RandomPipeline: CustomStringConvertible {
         case include, includeAgain, includeNested, includeWhen, includeAfter, defaultInnerOutputs, targetInside
         case mapOverGraph, mapOverGraphNested, mapOverGraphNamed, mapOverGraphPositions, severalInnerOutputs
         case mapOverGraphConditional, mapOverGraphOptional, mapOverGraphOverMap, listsInside, mapInside, reduceInside
+        // Options that are functions.
+        case measured, measuredInVain, measuredResource, measuredMemory, measuredByGraph
         case chainOfThree, keyedChain, failedElement, absentElement, reduceWithAbsent, reduceOverChain
     }
 
@@ -73,6 +75,7 @@ struct RandomPipeline: CustomStringConvertible {
     /// What the graph that is being declared makes use of.
     var notes = InnerNotes()
     var hasDefaults = false
+    var hasLimits = false
     var random: SplitMix64
     private var declared = 0
 
@@ -127,11 +130,18 @@ struct RandomPipeline: CustomStringConvertible {
 
     private mutating func begin() {
         hasDefaults = uses(.graphDefaults, 0.15)
+        hasLimits = random.chance(0.5)
+        var graph = ["name = \"x\""]
+        if hasDefaults { graph += ["retries = 1", "priority = 2"] }
+        if hasLimits { graph.append("limits = { tokens = 2 }") }
+        if hasDefaults, uses(.measuredByGraph, 0.5) {
+            graph.append("cpu = function(inputs, attempt) return (inputs.n + attempt.number) % 2 end")
+        }
         lines = [
             """
             local handout = require "handout"
             local twice = require "twice"
-            local g = handout.graph\(hasDefaults ? "{ name = \"x\", retries = 1, priority = 2 }" : "(\"x\")")
+            local g = handout.graph\(graph.count > 1 ? "{ \(graph.joined(separator: ", ")) }" : "(\"x\")")
             local big = 1000003
             -- A number that tells values apart, lists of other lengths and floats from integers too.
             local function digest(v)

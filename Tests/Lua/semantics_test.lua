@@ -76,12 +76,21 @@ h:input("u")]], "t.lua:5: graph 'h' was included at line 4: nothing can be added
         ("t.lua:4: task 'x': option '%s' cannot be combined with inline: it is computed in each consumer"):format(name))
     end
   end,
-  ["running out of memory is never retried, nor is handout.fail"] = function()
-    local body = [[g:task("t", { retries = 3, memory = function() return "1GiB" end },
-      function() handout.retry("full", { ended = "memory" }) end)
-      g:task("u", { retries = 3 }, function() handout.fail "no" end)]]
-    local failures = run(body, keep()).failures
-    equal({ failures[1].attempt, failures[1].kind, failures[2].attempt }, { 1, "memory", 1 })
+  ["running out of memory is retried with more of it only, handout.fail never"] = function()
+    local body = [[local function full() handout.retry("full", { ended = "memory" }) end
+      g:task("fixed", { retries = 3, memory = "1GiB" }, full)
+      g:task("same", { retries = 3, memory = function() return "2GiB" end }, full)
+      g:task("none", { retries = 3, memory = function(_, a) return a.number == 1 and 0 or "255MiB" end }, full)
+      g:task("more", { retries = 3, memory = function(_, a) return a.number << 30 end }, full)
+      g:task("final", { retries = 3 }, function() handout.fail "no" end)]]
+    local found = {}
+    for i, failure in ipairs(run(body, keep()).failures) do
+      found[i] = { failure.task, failure.attempt, failure.kind, failure.message }
+    end
+    local words = "option 'memory': %s is no more than was not enough before: %s"
+    equal(found, { { "fixed", 1, "memory", "full" }, { "same", 2, "memory", words:format("2GiB", "2GiB") },
+      { "none", 2, "memory", words:format("255MiB", "256MiB") }, { "more", 4, "memory", "full" },
+      { "final", 1, "error", "no" } })
   end,
   ["parts of outputs of included graphs, of inputs, and of parts"] = function()
     local result = run([[

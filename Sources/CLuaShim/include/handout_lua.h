@@ -116,6 +116,9 @@ typedef struct handout_failure {
     uint8_t ended;        /* enum handout_ended */
     uint64_t retry_after; /* ns, of handout.retry */
 } handout_failure;
+/* A failure that no attempt has described; the texts are copied, `file` may be NULL. NULL: no memory. */
+handout_failure *handout_failure_new(int ended, const void *message, size_t length, const char *file, uint32_t line,
+                                     const void *value, size_t value_length);
 void handout_failure_free(handout_failure *failure);
 
 typedef struct handout_completion {
@@ -140,7 +143,7 @@ typedef struct handout_slot {
     _Atomic int away;            /* in a function of the embedding program: neither signalled nor stuck */
     _Atomic int stuck;           /* the deadline passed a grace time ago and the thread is in C code */
     _Atomic uint64_t started;    /* CLOCK_MONOTONIC ns at which the running attempt began, 0: none runs */
-    int cpu_clock;               /* the deadline is CPU time of the thread (planning) */
+    _Atomic int cpu_clock;       /* the deadline is CPU time of the thread */
     clockid_t clock;
     pthread_t thread;
     int registered;
@@ -243,7 +246,12 @@ typedef struct handout_option_set {
     uint8_t flags;  /* enum handout_option_flag */
 } handout_option_set;
 
-enum handout_option_flag { HANDOUT_FLAG_ALWAYS = 1, HANDOUT_FLAG_OPTIONAL = 2, HANDOUT_FLAG_INLINE = 4, HANDOUT_FLAG_RECOVERS = 8 };
+enum handout_option_flag {
+    HANDOUT_FLAG_ALWAYS = 1, HANDOUT_FLAG_OPTIONAL = 2, HANDOUT_FLAG_INLINE = 4, HANDOUT_FLAG_RECOVERS = 8,
+    HANDOUT_FLAG_MEASURED = 16,        /* some amount, or another option, is a function: the row's words say which */
+    HANDOUT_FLAG_MEASURES_MEMORY = 32, /* so is its memory */
+    HANDOUT_FLAG_MEASURES_PRIORITY = 64,
+};
 
 /* What a declared row is; the same numbers as `TaskKind` in HandoutCore. */
 enum handout_row_kind {
@@ -480,6 +488,23 @@ size_t handout_task_state_prepare(handout_state *state);
 /* Appends the value of a task in encoded form, also where it is found by way of other rows or computed where it is used.
  * Returns 0, or -1 with `error` (capacity `size`) saying what went wrong; the state must be freed then. */
 int handout_task_state_value(handout_state *state, uint32_t task, handout_buffer *out, char *error, size_t size);
+
+/* What functions among the options of a task are told of it. */
+typedef struct handout_attempt {
+    uint32_t number;      /* of the attempt to come, from 1 */
+    int ended;            /* enum handout_ended: the attempt before, 0: there was none */
+    const char *message;
+    size_t message_length;
+    const char *worker;   /* where that ran; NULL: it had not begun */
+    const handout_amount *amounts;
+    uint32_t amount_count;
+    uint32_t counts[8];   /* of attempts, by enum handout_ended */
+} handout_attempt;
+/* Asks the functions among the options of `task`, and appends what they gave, an encoded table from names of options
+ * (`resources.NAME`) to integers: 1/10 000, bytes, nanoseconds. Returns 0; 1 with the failure, to be freed, when a function
+ * failed; -1 likewise, when the state must be freed too (without a failure: functions gave all, and a module was changed). */
+int handout_task_state_measure(handout_state *state, uint32_t task, const handout_attempt *attempt, handout_buffer *out,
+                               handout_failure **failure);
 
 enum handout_verdict { HANDOUT_TRUTHY = 0, HANDOUT_FALSY, HANDOUT_NO_ELEMENT, HANDOUT_PICKED_LIST };
 /* What a select, a selector or an input is, for the scheduler; everything from malloc. */

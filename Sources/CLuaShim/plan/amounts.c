@@ -104,6 +104,8 @@ static int copy_resources(lua_State *L, handout_recorder *recorder, const char *
         }
         if (functions && handout_is_amount_function(L, -1)) {
             *functions = 1;
+            lua_pushinteger(L, 0); /* the name is known; the amount is not */
+            lua_setfield(L, table + 1, name);
             continue;
         }
         snprintf(path, sizeof path, "%s.%s", option, name);
@@ -349,39 +351,4 @@ void handout_read_paths(lua_State *L, handout_recorder *recorder, const char *wh
         snprintf(path, sizeof path, "%s[%lld]", name, (long long)i);
         handout_refuse_option(L, recorder, who, path, "a path");
     }
-}
-
-/* ---- Amounts as functions ---- */
-
-/* Records the function at the top, when it is one. */
-static void record_function(lua_State *L, handout_recorder *recorder, uint32_t graph, uint32_t row) {
-    if (!handout_is_amount_function(L, -1)) return;
-    handout_record_function(L, recorder, lua_gettop(L), graph, row);
-    if (recorder->tables) handout_see_template(L, recorder, lua_gettop(L));
-}
-
-void handout_record_amounts(lua_State *L, handout_recorder *recorder, const handout_parsed *parsed, uint32_t graph, uint32_t row) {
-    static const char *const names[] = {"cpu", "memory", "gpu", "timeout", "priority", "estimate", "reads", "writes", NULL};
-    int top = lua_gettop(L);
-    if (!parsed->functions) return;
-    luaL_checkstack(L, 16, "amounts");
-    for (const char *const *name = names; *name; name++) { /* in one order: it decides the numbers of classes */
-        lua_pushstring(L, *name);
-        lua_rawget(L, parsed->options);
-        record_function(L, recorder, graph, row);
-        lua_settop(L, top);
-    }
-    if (!parsed->resources) return;
-    handout_push_ordered(L, parsed->resources, "resources", "");
-    for (;;) {
-        lua_pushvalue(L, top + 1);
-        lua_pushvalue(L, top + 2);
-        lua_pushvalue(L, top + 3);
-        lua_call(L, 2, 2);
-        if (lua_isnil(L, -2)) break;
-        record_function(L, recorder, graph, row);
-        lua_pop(L, 1);
-        lua_replace(L, top + 3);
-    }
-    lua_settop(L, top);
 }

@@ -188,9 +188,9 @@ static void record_own_function(lua_State *L, handout_recorder *recorder, int in
     handout_record_captures(L, recorder, *class, index, graph, row);
 }
 
-/* Adds the words of a row, and what it captures; the row was begun. Returns its class. */
+/* Adds the words of a row, and what it captures; the row was begun. Returns its class; `*found`: see handout_record_measures. */
 static uint32_t add_words(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_parsed *parsed, uint32_t over,
-                          int function, int subgraph, const char *who) {
+                          int function, int subgraph, const char *who, int *found) {
     handout_graph_record *record = handout_graph_at(recorder, graph);
     uint32_t row = record->count, class = HANDOUT_NONE;
     if (over != HANDOUT_NONE) handout_add_word(L, record, over);
@@ -205,12 +205,12 @@ static uint32_t add_words(lua_State *L, handout_recorder *recorder, uint32_t gra
     if (parsed->unless) handout_add_section(L, recorder, graph, parsed->unless, HANDOUT_OP_UNLESS, "unless", who);
     if (parsed->near) handout_add_section(L, recorder, graph, parsed->near, HANDOUT_OP_NEAR, "near", who);
     if (function) record_own_function(L, recorder, function, graph, row, &class);
-    handout_record_amounts(L, recorder, parsed, graph, row);
     int second = parsed->recover ? parsed->recover : parsed->set.flags & HANDOUT_FLAG_INLINE ? function : 0;
     if (second) {
         uint32_t entry = handout_record_function(L, recorder, second, graph, row);
         handout_add_word(L, handout_graph_at(recorder, graph), handout_word(HANDOUT_OP_FUNCTION, entry));
     }
+    *found = handout_record_measures(L, recorder, parsed, graph, row, who);
     return class;
 }
 
@@ -272,6 +272,8 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
         return 1;
     }
     if (parsed.recover) parsed.set.flags |= HANDOUT_FLAG_RECOVERS;
+    handout_collect_measures(L, &parsed);
+    if (!inner) handout_inherit_measures(L, recorder, graph_index, &parsed);
     uint32_t row = graph->count;
     size_t length;
     const char *id = lua_tolstring(L, 2, &length);
@@ -279,15 +281,15 @@ static int declare(lua_State *L, int kind, int call, const char *method) {
     uint32_t set = handout_option_set_index(L, recorder, &parsed.set);
     if (!inner) handout_check_request(L, recorder, graph_index, &parsed.set, set, who);
     handout_begin_row(L, recorder, graph_index, id, length, (uint32_t)kind, set, line);
-    uint32_t class = add_words(L, recorder, graph_index, &parsed, over, good ? function : 0, inner ? function : 0, who);
+    int found = 0;
+    uint32_t class = add_words(L, recorder, graph_index, &parsed, over, good ? function : 0, inner ? function : 0, who, &found);
     graph = handout_graph_at(recorder, graph_index);
     if (graph->names.count > UINT32_MAX || graph->references.count > UINT32_MAX || graph->captures.count > UINT32_MAX)
         return luaL_error(L, "%s: the graph is too large: its ids, needs or captured variables are more than 4294967295", who);
     /* Last, so that an error on the way (a full stack) leaves no row, only what handout_drop_unfinished takes away. */
     graph->id_table[slot] = entry;
     handout_end_row(recorder, graph_index, class);
-    int found = 0;
-    if (recorder->tables && good) found = handout_see_template(L, recorder, function);
+    if (recorder->tables && good) found |= handout_see_template(L, recorder, function);
     if (recorder->tables && parsed.recover) found |= handout_see_template(L, recorder, parsed.recover);
     lua_settop(L, 0);
     lua_pushlightuserdata(L, handout_handle(graph_index, row));

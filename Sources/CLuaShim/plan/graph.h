@@ -26,6 +26,9 @@ enum handout_operation {
 
 /* Set in the payload of KEYED: the names are those of `needs` itself. */
 #define HANDOUT_NAMED_NEEDS 0x08000000u
+/* Set in the payload of FUNCTION: the rest of it says how many pairs of KEY (the option's name) and FUNCTION follow, of options
+ * that are functions of `(inputs, attempt)`. */
+#define HANDOUT_MEASURES 0x08000000u
 /* Payload of PICK: the instance's own key. */
 #define HANDOUT_PICK_OWN 0x0FFFFFFFu
 /* Set in the payload of PICK: the pool entry is a function. */

@@ -54,6 +54,7 @@ static int module_graph(lua_State *L) {
         memcpy(&parsed.set, &record.defaults, sizeof parsed.set);
         handout_parse_options(L, recorder, options, HANDOUT_CALL_GRAPH, who, &parsed);
         memcpy(&record.defaults, &parsed.set, sizeof parsed.set);
+        handout_collect_measures(L, &parsed);
     }
     record.limits = parsed.limits;
     record.deadline = parsed.deadline;
@@ -61,6 +62,7 @@ static int module_graph(lua_State *L) {
     handout_graph_record *added = handout_vector_add(&recorder->graphs);
     handout_need_memory(L, added);
     memcpy(added, &record, sizeof record);
+    handout_keep_measures(L, recorder, (uint32_t)(recorder->graphs.count - 1), &parsed);
     handout_graph_object *graph = lua_newuserdatauv(L, sizeof *graph, 0);
     *graph = (handout_graph_object){HANDOUT_GRAPH_MAGIC, (uint32_t)(recorder->graphs.count - 1)};
     luaL_setmetatable(L, "handout.graph");

@@ -137,7 +137,7 @@ static void read_backoff(lua_State *L, handout_recorder *recorder, const char *w
     }
 }
 
-/* A function of `(inputs, attempt)` in place of an amount: the option keeps its default until amounts are asked for. */
+/* A function of `(inputs, attempt)` in place of an amount: asked before each attempt. */
 static int is_function(lua_State *L, handout_parsed *parsed) {
     if (!handout_is_amount_function(L, -1)) return 0;
     parsed->functions = 1;
@@ -211,8 +211,7 @@ static void read_r(lua_State *L, handout_recorder *recorder, const char *name, c
         else handout_refuse_option(L, recorder, who, name, "a Lua function");
         return;
     case 's':
-        if (handout_read_resources(L, recorder, who, name, &parsed->functions, &parsed->set.resources))
-            keep(L, &parsed->resources, slots + 8);
+        handout_read_resources(L, recorder, who, name, &parsed->functions, &parsed->set.resources);
         return;
     case 'a':
         if (!is_function(L, parsed)) handout_read_paths(L, recorder, who, name);
@@ -329,7 +328,7 @@ void handout_sort_errors(handout_recorder *recorder, size_t before) {
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
                            handout_parsed *parsed) {
     parsed->needs = parsed->after = parsed->args = parsed->over = 0;
-    parsed->when = parsed->unless = parsed->near = parsed->recover = parsed->resources = 0;
+    parsed->when = parsed->unless = parsed->near = parsed->recover = parsed->measures = 0;
     parsed->options = index;
     parsed->functions = 0;
     parsed->limits = HANDOUT_NONE;

@@ -84,6 +84,7 @@ typedef struct handout_graph_record {
     uint32_t limits;           /* pool index of the pools that the graph has, HANDOUT_NONE: none */
     uint64_t deadline;         /* ns, 0: none */
     double weight;
+    int measures;              /* some of the defaults are functions: kept in the registry */
     uint32_t allocator;        /* line and source of g:allocator; 0: none */
     handout_spec strategy;     /* what it was given */
     uint32_t sealed;           /* line and source of the include or map that uses it; 0: none does */
@@ -215,15 +216,16 @@ void handout_count_columns(lua_State *L, handout_recorder *recorder, size_t byte
 typedef struct handout_parsed {
     handout_option_set set;
     /* Stack indices of those tables, handles and functions, 0: not given. */
-    int needs, after, args, over, when, unless, near, recover, resources;
+    int needs, after, args, over, when, unless, near, recover;
     int options;      /* stack index of the whole table, 0: none */
     int functions;    /* an amount is a function */
+    int measures;     /* stack index of the table that handout_collect_measures made, 0: none */
     uint32_t limits;  /* pool index, HANDOUT_NONE: not given */
     uint64_t deadline;
     double weight;
 } handout_parsed;
 enum { HANDOUT_CALL_TASK = 1, HANDOUT_CALL_MAP = 2, HANDOUT_CALL_REDUCE = 4, HANDOUT_CALL_GRAPH = 8, HANDOUT_CALL_WHEN = 16,
-       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 9 };
+       HANDOUT_CALL_GRAPHS = 32, HANDOUT_CALL_INCLUDE = 64, HANDOUT_SLOTS = 8 };
 /* Reads the option table at `index` for a call of that kind; `who` names the object in messages. Pushes HANDOUT_SLOTS
  * slots. */
 void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, int call, const char *who,
@@ -255,8 +257,17 @@ uint32_t handout_intern(lua_State *L, handout_recorder *recorder, const char *wh
 /* Refuses what no worker could ever hold. `set` is that of index `set_index`. */
 void handout_check_request(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_option_set *set, uint32_t set_index,
                            const char *who);
-/* Records what the functions among the amounts of a row capture. */
-void handout_record_amounts(lua_State *L, handout_recorder *recorder, const handout_parsed *parsed, uint32_t graph, uint32_t row);
+
+/* measures.c: options that are functions of `(inputs, attempt)`. */
+/* Gathers those of the options in a table at the top, its index in `parsed->measures`, and sets the flags of the set. */
+void handout_collect_measures(lua_State *L, handout_parsed *parsed);
+/* Adds those of the graph's defaults that the row does not set. */
+void handout_inherit_measures(lua_State *L, handout_recorder *recorder, uint32_t graph, handout_parsed *parsed);
+/* Keeps them as the defaults of a graph. */
+void handout_keep_measures(lua_State *L, handout_recorder *recorder, uint32_t graph, const handout_parsed *parsed);
+/* Records the functions and adds their words to the row, which end it. In template mode: 1 when the wanted class was seen. */
+int handout_record_measures(lua_State *L, handout_recorder *recorder, const handout_parsed *parsed, uint32_t graph, uint32_t row,
+                            const char *who);
 
 /* The nearest of `names` (NULL-terminated) to `word`, or NULL when none is near. */
 const char *handout_nearest(const char *word, size_t length, const char *const *names);
@@ -281,8 +292,8 @@ int handout_module_allocator(lua_State *L);
 int handout_module_cluster(lua_State *L);
 int handout_module_tracker(lua_State *L);
 
-/* module tables: object → module name, name → result */
-extern char HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
+/* module tables: object → module name, name → result; measures: graph + 1 → functions among its defaults */
+extern char HANDOUT_KEY_MEASURES, HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
 /* For task.c: adds the calls that only tasks have to the `handout` table at the top. */
 void handout_add_task_calls(lua_State *L);
 

@@ -262,8 +262,8 @@ static void copy_words(const copying *now, uint32_t row, uint32_t kind) {
         handout_graph_record *to = handout_graph_at(now->recorder, now->to);
         ((uint32_t *)to->references.data)[head] = handout_word(sections[s].operation, (uint32_t)(to->references.count - head - 1));
     }
-    for (; i < count; i++)
-        if (handout_operation(from[i]) == HANDOUT_OP_FUNCTION) handout_add_word(L, handout_graph_at(now->recorder, now->to), from[i]);
+    while (i < count && handout_operation(from[i]) != HANDOUT_OP_FUNCTION) i++;
+    for (; i < count; i++) handout_add_word(L, handout_graph_at(now->recorder, now->to), from[i]);
 }
 
 static void copy_row(const copying *now, uint32_t row) {

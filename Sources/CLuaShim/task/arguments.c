@@ -146,23 +146,32 @@ const uint32_t *handout_arguments_of(const handout_tables *tables, uint32_t orig
     return words;
 }
 
+int handout_push_reduced(lua_State *L, handout_runner *runner, const handout_place *place) {
+    const handout_tables *tables = runner->tables;
+    if (place->group) {
+        if (place->group->is_map) return 0;
+        const handout_dynamic_row *dynamic = &tables->dynamic[place->row - tables->count];
+        push_inputs(L, runner, place->group, dynamic->first, dynamic->count);
+        return 1;
+    }
+    if (tables->kinds[place->origin] != HANDOUT_ROW_REDUCE) return 0;
+    const handout_group *group = &tables->groups[tables->results[place->row].as.group];
+    push_inputs(L, runner, group, group->root_first, group->root_count);
+    return 1;
+}
+
 int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task) {
     const handout_tables *tables = runner->tables;
     handout_place place;
     handout_locate(tables, task, &place);
     int top = lua_gettop(L);
     luaL_checkstack(L, 420, "arguments");
-    if (place.group) {
+    if (place.group && place.group->is_map) {
         const handout_dynamic_row *dynamic = &tables->dynamic[task - tables->count];
-        if (place.group->is_map) {
-            handout_push_element(L, runner, place.group, dynamic->first);
-            handout_push_key(L, tables, place.group, dynamic->first);
-        } else {
-            push_inputs(L, runner, place.group, dynamic->first, dynamic->count);
-        }
-    } else if (tables->kinds[place.origin] == HANDOUT_ROW_REDUCE) {
-        const handout_group *group = &tables->groups[tables->results[task].as.group];
-        push_inputs(L, runner, group, group->root_first, group->root_count);
+        handout_push_element(L, runner, place.group, dynamic->first);
+        handout_push_key(L, tables, place.group, dynamic->first);
+    } else {
+        handout_push_reduced(L, runner, &place);
     }
     const uint32_t *end, *words = handout_words(tables, place.origin, &end);
     if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;

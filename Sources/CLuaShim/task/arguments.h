@@ -14,6 +14,8 @@ void handout_push_element(lua_State *L, handout_runner *runner, const handout_gr
 const uint32_t *handout_push_argument(lua_State *L, handout_runner *runner, const handout_place *place, const uint32_t *words);
 /* The first argument word of the row, and the word after the last. */
 const uint32_t *handout_arguments_of(const handout_tables *tables, uint32_t origin, const uint32_t **end);
+/* Of a node of a reduce: pushes what it reduces, a list, and gives 1; else 0. */
+int handout_push_reduced(lua_State *L, handout_runner *runner, const handout_place *place);
 void handout_false_for_nil(lua_State *L);
 
 /* indirect.c: pushes the value of a row that has no cell of its own: found by way of others, or computed here. */

@@ -58,7 +58,7 @@ static void push_task_key(lua_State *L, handout_runner *runner) {
 }
 
 /* Sets `name` in the table at the top: bytes, or cores and the like as an integer where it is one. */
-static void set_amount(lua_State *L, const char *name, uint64_t amount) {
+void handout_set_amount(lua_State *L, const char *name, uint64_t amount) {
     if (strcmp(name, "memory") == 0) lua_pushinteger(L, (lua_Integer)amount);
     else if (amount % 10000 == 0) lua_pushinteger(L, (lua_Integer)(amount / 10000));
     else lua_pushnumber(L, (lua_Number)amount / 10000);
@@ -68,9 +68,9 @@ static void set_amount(lua_State *L, const char *name, uint64_t amount) {
 static void push_amounts(lua_State *L, handout_runner *runner) {
     const handout_claim *claim = runner->item->claim;
     lua_createtable(L, 0, 2);
-    set_amount(L, "cpu", runner->item->cpu);
-    if (runner->item->memory) set_amount(L, "memory", runner->item->memory);
-    for (uint32_t i = 0; claim && i < claim->amount_count; i++) set_amount(L, claim->amounts[i].name, claim->amounts[i].amount);
+    handout_set_amount(L, "cpu", runner->item->cpu);
+    if (runner->item->memory) handout_set_amount(L, "memory", runner->item->memory);
+    for (uint32_t i = 0; claim && i < claim->amount_count; i++) handout_set_amount(L, claim->amounts[i].name, claim->amounts[i].amount);
 }
 
 /* An index as a number where it is one. */

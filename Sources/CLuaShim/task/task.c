@@ -7,7 +7,7 @@
 
 char HANDOUT_KEY_INSTANCES;
 
-enum { HANDLER = 1, INSTANCES = 2, MAX_MESSAGE = 65536 };
+enum { HANDLER = HANDOUT_HANDLER, INSTANCES = HANDOUT_INSTANCES, MAX_MESSAGE = 65536 };
 
 /* ---- The script, in template mode ---- */
 
@@ -212,15 +212,19 @@ static void set_text(lua_State *L, const char *field, const void *text, size_t l
     lua_setfield(L, -2, field);
 }
 
+const char *handout_ended_name(int ended) {
+    static const char *const names[] = {"", "error", "result", "timeout", "memory", "crash", "lost", "cancelled"};
+    return names[ended & 7];
+}
+
 /* Pushes the function that makes a substitute result, and what it is told of the failure. */
 static void push_substitute(lua_State *L, handout_runner *runner) {
-    static const char *const kinds[] = {"", "error", "result", "timeout", "memory", "crash", "lost", "cancelled"};
     const handout_failure *failure = runner->item->recovers;
     const uint32_t *word = handout_find_word(runner->tables, runner->row, HANDOUT_OP_FUNCTION);
     handout_begin_functions(runner);
     handout_push_pool_function(L, runner, handout_payload(*word));
     lua_createtable(L, 0, 8);
-    set_text(L, "kind", kinds[failure->ended & 7], strlen(kinds[failure->ended & 7]));
+    set_text(L, "kind", handout_ended_name(failure->ended), strlen(handout_ended_name(failure->ended)));
     set_text(L, "message", failure->message ? failure->message : "", failure->message_length);
     const char *name = handout_runner_name(runner);
     set_text(L, "task", name, strlen(name));
@@ -273,6 +277,14 @@ static int compare_captures(lua_State *L) {
 
 /* ---- Completions ---- */
 
+int handout_runner_compare(lua_State *L, handout_runner *runner) {
+    if (!runner->used.count && !runner->snapshots.count && !runner->required) return 0;
+    lua_pushcfunction(L, compare_captures);
+    lua_pushvalue(L, INSTANCES);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, INSTANCES);
+    return runner->captures_changed != 0;
+}
+
 static char *copy(const void *bytes, size_t length) {
     char *to = malloc(length + 1);
     if (!to) return NULL;
@@ -281,7 +293,7 @@ static char *copy(const void *bytes, size_t length) {
     return to;
 }
 
-static handout_failure *new_failure(handout_runner *runner) {
+handout_failure *handout_runner_failure(handout_runner *runner) {
     handout_failure *failure = calloc(1, sizeof *failure);
     if (!failure) return NULL;
     const char *traceback = runner->state->traceback;
@@ -295,6 +307,19 @@ static handout_failure *new_failure(handout_runner *runner) {
     failure->never_retry = runner->never_retry;
     failure->has_retry_after = runner->has_retry_after;
     failure->retry_after = runner->retry_after;
+    return failure;
+}
+
+handout_failure *handout_failure_new(int ended, const void *message, size_t length, const char *file, uint32_t line,
+                                     const void *value, size_t value_length) {
+    handout_failure *failure = calloc(1, sizeof *failure);
+    if (!failure) return NULL;
+    failure->ended = (uint8_t)ended;
+    failure->message = copy(message, length);
+    failure->message_length = failure->message ? (uint32_t)length : 0;
+    if (file) failure->file = copy(file, strlen(file));
+    failure->line = line;
+    if (value_length) handout_buffer_append(&failure->value, value, value_length);
     return failure;
 }
 
@@ -318,7 +343,7 @@ static void complete(handout_runner *runner, int ended) {
     completion->attempt = runner->item->attempt;
     completion->ended = (uint8_t)ended;
     completion->nanoseconds = now - runner->started;
-    completion->failure = ended == HANDOUT_OK ? NULL : new_failure(runner);
+    completion->failure = ended == HANDOUT_OK ? NULL : handout_runner_failure(runner);
     if (completion->failure) completion->failure->ended = (uint8_t)ended;
     if (ended == HANDOUT_OK) completion->value = runner->result;
     else {
@@ -349,7 +374,7 @@ static void collect_before(handout_state *state, uint64_t limit) {
     if (limit && state->used > limit / 2) lua_gc(state->L, LUA_GCCOLLECT);
 }
 
-static void begin(handout_runner *runner, const handout_lease_item *item) {
+void handout_runner_begin(handout_runner *runner, const handout_lease_item *item) {
     handout_state *state = runner->state;
     runner->item = item;
     if (item->task < runner->tables->count) {
@@ -377,7 +402,7 @@ static void begin(handout_runner *runner, const handout_lease_item *item) {
 }
 
 /* The task failed before its function ran: the script could not show it. */
-static int prepare_class(lua_State *L, handout_runner *runner) {
+int handout_runner_prepare(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     for (uint32_t missing = HANDOUT_NONE;;) {
         if (runner->opened && (runner->script_done || !runner->program->user_globals)) {
@@ -408,7 +433,7 @@ static int prepare_class(lua_State *L, handout_runner *runner) {
 static void run_item(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     handout_slot *slot = runner->slot;
-    int ended = HANDOUT_OK, status = prepare_class(L, runner);
+    int ended = HANDOUT_OK, status = handout_runner_prepare(L, runner);
     runner->started = status == LUA_OK && runner->started ? runner->started : handout_now();
     uint64_t timeout = runner->item->timeout;
     runner->deadline = timeout ? handout_now() + timeout : 0;
@@ -422,14 +447,9 @@ static void run_item(lua_State *L, handout_runner *runner) {
             runner->failed = 1;
             lua_settop(L, INSTANCES);
         }
-        if (runner->used.count || runner->snapshots.count || runner->required) {
-            lua_pushcfunction(L, compare_captures);
-            lua_pushvalue(L, INSTANCES);
-            if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, INSTANCES);
-            if (runner->captures_changed && ended == HANDOUT_OK) {
-                ended = HANDOUT_ERROR;
-                state->traceback[0] = 0;
-            }
+        if (handout_runner_compare(L, runner) && ended == HANDOUT_OK) {
+            ended = HANDOUT_ERROR;
+            state->traceback[0] = 0;
         }
         handout_check(state); /* what was asked for during a last call into C has met no instruction since */
         handout_deadline_end(slot);
@@ -472,7 +492,7 @@ int handout_task_state_run(handout_state *state) {
     int spoiled = 0;
     while (!spoiled && handout_slot_claim(runner->slot, &index)) {
         atomic_store_explicit(&runner->slot->started, runner->started, memory_order_relaxed);
-        begin(runner, &runner->slot->items[index]);
+        handout_runner_begin(runner, &runner->slot->items[index]);
         run_item(L, runner);
         spoiled = runner->captures_changed == 2;
     }
@@ -497,8 +517,8 @@ int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction b
     }
     handout_enter(state);
     state->task = runner;
-    begin(runner, &item);
-    int status = prepare_class(L, runner);
+    handout_runner_begin(runner, &item);
+    int status = handout_runner_prepare(L, runner);
     if (status == LUA_OK) {
         if (runner->slot) handout_deadline_begin(runner->slot, state, runner->program->plan_time);
         lua_pushcfunction(L, body);
@@ -588,7 +608,7 @@ size_t handout_task_state_prepare(handout_state *state) {
     runner->item = &none;
     for (uint32_t row = 0; row < runner->tables->count && (runner->recorder.missing || !runner->opened); row++) {
         runner->row = row;
-        prepare_class(state->L, runner);
+        handout_runner_prepare(state->L, runner);
     }
     lua_pushcfunction(state->L, instantiate_all);
     lua_pushvalue(state->L, INSTANCES);

@@ -90,6 +90,16 @@ void handout_captures_free(handout_runner *runner);
 /* task.c: runs `body` protected, outside of an attempt, with the time of planning; its argument is `data`. Returns 0, or -1
  * with `error` saying what went wrong: the state must be freed then. */
 int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction body, void *data, char *error, size_t size);
+/* task.c, for measure.c: begins an attempt of the runner's; shows the classes it needs (a status of Lua's); what has failed, from
+ * malloc or NULL; compares captured variables: 1 where one was changed, the runner's message says which. */
+void handout_runner_begin(handout_runner *runner, const handout_lease_item *item);
+int handout_runner_prepare(lua_State *L, handout_runner *runner);
+handout_failure *handout_runner_failure(handout_runner *runner);
+int handout_runner_compare(lua_State *L, handout_runner *runner);
+/* `error`, `memory`: the name of an enum handout_ended. */
+const char *handout_ended_name(int ended);
+/* Stack indices of a task state: the message handler, and the table of closures. */
+enum { HANDOUT_HANDLER = 1, HANDOUT_INSTANCES = 2 };
 /* The table of closures: its key in the registry. */
 extern char HANDOUT_KEY_INSTANCES;
 
@@ -101,6 +111,8 @@ void handout_job_free(handout_runner *runner);
  * host.c: handout.host */
 void handout_add_fs(lua_State *L);
 void handout_add_host(lua_State *L);
+/* Sets `name` in the table at the top: bytes, or cores and the like as an integer where it is one. */
+void handout_set_amount(lua_State *L, const char *name, uint64_t amount);
 /* Raised by handout.fail and retry. */
 typedef struct handout_raised {
     uint32_t magic;

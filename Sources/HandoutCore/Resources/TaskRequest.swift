@@ -41,6 +41,8 @@ package struct TaskRequest: Sendable, Hashable {
     package var labels: [Label]
     /// Only on this worker.
     package var worker: String?
+    /// Run time of one attempt in nanoseconds, 0: no limit; nil: that of the options.
+    package var timeout: UInt64?
 
     package init(variants: [Variant], labels: [Label] = [], worker: String? = nil) {
         self.variants = variants
@@ -113,8 +115,10 @@ package struct RequestTable: Sendable {
         var variants: [TaskRequest.Variant] = []
         for variant in named.variants {
             var amounts: [ResourceAmount] = []
-            for (name, amount) in variant.amounts where amount > 0 {
-                amounts.append(ResourceAmount(resource: index(of: name), amount: amount))
+            for (name, amount) in variant.amounts {
+                // Of a resource that a function tells the amount of, the name is known.
+                let resource = index(of: name)
+                if amount > 0 { amounts.append(ResourceAmount(resource: resource, amount: amount)) }
             }
             amounts.sort { $0.resource < $1.resource }
             variants.append(TaskRequest.Variant(amounts: amounts, estimate: variant.estimate ?? estimate))

@@ -322,6 +322,7 @@ package struct ClusterSimulator: ~Copyable {
                 if core.expanded(task, elements: elements, now: now, into: &output) {
                     witness.expanded(task, elements: elements)
                 }
+            case .measure(let task, let attempt): core.measured(task, attempt: attempt, nil, into: &output)
             case .rows(let task, let first, let count): witness.rows(task, first: first, count: count)
             case .release(let first, let count): witness.released(first: first, count: count)
             case .giveUp(let task, _, _): witness.gaveUp(task)

@@ -42,7 +42,16 @@ final class Placer {
     @exclusivity(unchecked) private(set) var classes: [ClassQueue] = []
     @exclusivity(unchecked) private var classOfRequest: [UInt32: Int] = [:]
     /// Rows with amounts of their own.
-    @exclusivity(unchecked) private var classOfRow: [UInt32: Int] = [:]
+    @exclusivity(unchecked) private var own = OwnClasses()
+    /// What functions said of the next or running attempt of a row.
+    struct Measured {
+        var attempt: UInt16
+        /// Nil: that of the options.
+        var priority: Int32?
+    }
+    @exclusivity(unchecked) var measurements: [UInt32: Measured] = [:]
+    /// Some options are functions, which are asked before each attempt.
+    @exclusivity(unchecked) var hasMeasured = false
     /// Classes that have ready rows, or had.
     @exclusivity(unchecked) private(set) var active: [Int] = []
     @exclusivity(unchecked) var allocator: Allocator
@@ -143,7 +152,7 @@ final class Placer {
     }
 
     func classNumber(row: Int, options: Int) -> Int {
-        if !classOfRow.isEmpty, let own = classOfRow[UInt32(row)] { return own }
+        if !own.isEmpty, let number = own[UInt32(row)] { return number }
         return classNumber(ofRequest: requests.ofOptions[options])
     }
 
@@ -152,7 +161,7 @@ final class Placer {
         UInt64(workers.changeCount &* 31 &+ workers.poolVersion) << 32 ^ UInt64(ready) &* 0x9E37 ^ pushes
     }
 
-    var hasOwnRequests: Bool { !classOfRow.isEmpty }
+    var hasOwnRequests: Bool { !own.isEmpty }
 
     var followsData: Bool {
         if case .locality = allocator { return true }
@@ -199,8 +208,39 @@ final class Placer {
 
     /// The row asks for something of its own from now on.
     func setRequest(_ request: TaskRequest, row: Int) {
-        let number = classes.firstIndex { $0.request == request } ?? add(request)
-        classOfRow[UInt32(row)] = number
+        if own.isEmpty {
+            for queue in classes.prefix(requests.requests.count) { own.note(queue.request, number: queue.number) }
+        }
+        own.put(UInt32(row), in: own.number(of: request) ?? addOwn(request))
+    }
+
+    private func addOwn(_ request: TaskRequest) -> Int {
+        let number = renewed(request) ?? add(request)
+        own.made(number, for: request)
+        return number
+    }
+
+    /// A class that no row is in any more is one of that request from now on: there may be as many requests as rows. Not
+    /// where a strategy or workers that come and go may remember classes.
+    private func renewed(_ request: TaskRequest) -> Int? {
+        guard !hasWorkers, !allocator.isStrategy, pinnedClasses.isEmpty else { return nil }
+        let number = own.takeUnused { number in
+            reservation?.requestClass != number && !claims.values.contains { $0.requestClass == Int32(number) }
+        }
+        guard let number else { return nil }
+        let queue = ClassQueue(number: number, request: bounded(request))
+        queue.isActive = classes[number].isActive
+        classes[number] = queue
+        return number
+    }
+
+    /// So many classes have ready rows that more would make each choice slow.
+    func isCrowded(slots: Int) -> Bool { active.count >= max(64, 4 * slots) }
+
+    /// The row has ended.
+    func forgetMeasurement(_ row: Int) {
+        guard hasMeasured, measurements.removeValue(forKey: UInt32(row)) != nil else { return }
+        own.remove(UInt32(row))
     }
 
     func push(_ row: Int, key: UInt64, requestClass number: Int) {

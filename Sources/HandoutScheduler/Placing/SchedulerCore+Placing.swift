@@ -41,7 +41,8 @@ extension SchedulerCore {
     package func leaseClaim(ofSlot slot: Int) -> LeaseClaim? {
         guard let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] else { return nil }
         let names = placer.requests.names
-        let variant = placer.classes[Int(claim.requestClass)].request.variants[Int(claim.variant)]
+        let request = placer.classes[Int(claim.requestClass)].request
+        let variant = request.variants[Int(claim.variant)]
         let offer = placer.workers.facts[Int(claim.worker)].offer
         return LeaseClaim(
             variant: Int(claim.variant),
@@ -50,7 +51,7 @@ extension SchedulerCore {
                 let name = names[Int(taken.resource)]
                 let all = offer.indices[name] ?? []
                 return (name, taken.indices.map { $0 < all.count ? all[$0] : String($0) })
-            })
+            }, timeout: request.timeout)
     }
 
     /// `take` where claims matter: all tasks of the lease are of one class, which is claimed once.
@@ -297,7 +298,9 @@ extension SchedulerCore {
 
     /// An attempt ended well: its claim is given back, and where its result is may be asked for.
     func ended(_ row: Int, slot: Int, nanoseconds: UInt64, bytes: UInt64, now: UInt64) {
-        guard let placer, placer.hasWorkers else { return }
+        guard let placer else { return }
+        placer.forgetMeasurement(row)
+        guard placer.hasWorkers else { return }
         placer.now = now
         if placer.keepsHomes, let claim = placer.claims[UInt32(row)] {
             placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
@@ -318,12 +321,14 @@ extension SchedulerCore {
         let requests = graph.requests
         var pools = configuration.shared
         for limit in requests.limits { pools[requests.names[Int(limit.resource)]] = limit.amount }
-        let isSimple = !configuration.hasWorkers && configuration.allocator.isIndifferent
+        let isMeasured = graph.options.contains(where: \.isMeasured)
+        let isSimple = !configuration.hasWorkers && configuration.allocator.isIndifferent && !isMeasured
         if isSimple && neverBlocks(requests, pools, configuration) { return nil }
         let placer = Placer(
             requests: requests, pools: pools, allocator: configuration.allocator, seed: configuration.seed,
             onlyWorker: configuration.hasWorkers ? nil : configuration.local)
         placer.hasNear = configuration.hasWorkers && hasNear(graph)
+        placer.hasMeasured = isMeasured
         return placer
     }
 

@@ -104,7 +104,8 @@ extension SchedulerCore {
         if let record = failures[UInt32(row)] { used = Int(record.retriesUsed) }
         return RowFacts(
             declared: declared, element: element, attempt: Int(attempts[row]) + 1,
-            retriesLeft: max(0, Int(options.retries) - used), priority: Int(options.priority),
+            retriesLeft: max(0, Int(options.retries) - used),
+            priority: Int(placer?.measurements[UInt32(row)]?.priority ?? options.priority),
             consumers: Int(consumers[row]), readySince: placer?.readySince[UInt32(row)])
     }
 

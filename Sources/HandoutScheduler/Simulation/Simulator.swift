@@ -23,6 +23,8 @@ package struct Simulator: ~Copyable {
     var output = SchedulerOutput()
     var buffer = LeaseBuffer()
     var witness: RunWitness
+    /// What functions said of cores.
+    var measured: [TaskID: UInt64] = [:]
     var encoder = RunEventEncoder()
     var now: UInt64 = 0
     var inputs = 0
@@ -70,6 +72,7 @@ package struct Simulator: ~Copyable {
         case .taskEnds(let slot): taskEnds(slot)
         case .report(let report): deliver(report)
         case .expansion(let task): answerExpansion(task)
+        case .measurement(let task, let attempt): answerMeasurement(task, attempt)
         case .timer:
             plannedTimer = nil
             core.advance(now: now, into: &output)
@@ -178,6 +181,21 @@ package struct Simulator: ~Copyable {
         }
     }
 
+    /// The functions among a row's options say how many cores it has, or fail; now and then twice.
+    private mutating func answerMeasurement(_ task: TaskID, _ attempt: UInt16) {
+        inputs += 1
+        for _ in 0...(random.chance(options.duplicateRate) ? 1 : 0) {
+            if random.chance(options.failureRate) {
+                core.unmeasured(task, attempt: attempt, Failure(.error), now: now, into: &output)
+            } else {
+                let cores = UInt64(random.below(3)) * 5_000
+                let measurement = Measurement(
+                    amounts: ["cpu": cores], priority: random.chance(0.5) ? Int32(random.below(5)) : nil)
+                if core.measured(task, attempt: attempt, measurement, into: &output) { measured[task] = cores }
+            }
+        }
+    }
+
     private mutating func stopAll() {
         for slot in slots.indices { slots[slot].isStopping = true }
     }
@@ -209,6 +227,9 @@ package struct Simulator: ~Copyable {
             switch action {
             case .expand(let task):
                 future.plan(.expansion(task), at: now + UInt64(random.below(options.longestTask)))
+            case .measure(let task, let attempt):
+                future.plan(
+                    .measurement(task, attempt: attempt), at: now + UInt64(random.below(options.longestTask)))
             case .rows(let task, let first, let count): witness.rows(task, first: first, count: count)
             case .release(let first, let count): witness.released(first: first, count: count)
             case .retry: break
@@ -247,7 +268,7 @@ package struct Simulator: ~Copyable {
     private var cpu: UInt64 { options.cpu ?? UInt64(options.slots) * 10_000 }
 
     /// What the task claims of them.
-    private func cpu(of task: TaskID) -> UInt64 { min(cpu, core.options(of: task).cpu) }
+    private func cpu(of task: TaskID) -> UInt64 { min(cpu, measured[task] ?? core.options(of: task).cpu) }
 
     private mutating func planEnd(of slot: Int) {
         future.plan(.taskEnds(slot: slot), at: now + 1 + UInt64(random.below(options.longestTask)))

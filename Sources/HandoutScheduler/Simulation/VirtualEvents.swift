@@ -7,6 +7,7 @@ enum VirtualEvent: Sendable, BitwiseCopyable {
     /// A report arrives, maybe for the second time.
     case report(SchedulerEvent)
     case expansion(TaskID)
+    case measurement(TaskID, attempt: UInt16)
     case timer
     case cancel
 }
