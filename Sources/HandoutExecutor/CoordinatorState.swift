@@ -16,6 +16,7 @@ struct CoordinatorState: ~Copyable {
     /// What came of the attempts of tasks whose options are functions.
     var histories: [TaskID: AttemptHistory] = [:]
     private let hasMeasured: Bool
+    private let claimsMatter: Bool
     let capacity: Capacity
     let limits: [String: UInt64]
     let graph: String
@@ -54,6 +55,7 @@ struct CoordinatorState: ~Copyable {
             graph.requests.limits.map { (graph.requests.names[Int($0.resource)], $0.amount) }, uniquingKeysWith: { $1 })
         core = SchedulerCore(graph: graph, configuration: configuration)
         hasMeasured = core.hasMeasured
+        claimsMatter = core.claimsMatter
         pace = Array(repeating: SlotPace(), count: configuration.slots)
     }
 
@@ -163,7 +165,8 @@ struct CoordinatorState: ~Copyable {
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
         guard take(slot, limit, now) else { return false }
-        link.lend(slot: slot, lease.entries, claim: core.leaseClaim(ofSlot: slot), time: epoch + now)
+        let claim = claimsMatter ? core.leaseClaim(ofSlot: slot) : nil
+        link.lend(slot: slot, lease.entries, claim: claim, time: epoch + now)
         pace[slot].started(now: now)
         wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
         return true
@@ -171,12 +174,13 @@ struct CoordinatorState: ~Copyable {
 
     /// Fills the lease. A strategy is asked first, and again when it knows too little.
     private mutating func take(_ slot: Int, _ limit: Int, _ now: UInt64) -> Bool {
+        guard let strategist else {
+            return core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0
+        }
         for _ in 0..<3 {
-            if let strategist, core.hasQuestions || core.wantsRound(now: now) {
-                strategist(&core, now, &placements, &output)
-            }
+            if core.hasQuestions || core.wantsRound(now: now) { strategist(&core, now, &placements, &output) }
             if core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 { return true }
-            guard strategist != nil, core.hasQuestions || core.wantsRound(now: now) else { return false }
+            guard core.hasQuestions || core.wantsRound(now: now) else { return false }
         }
         return false
     }

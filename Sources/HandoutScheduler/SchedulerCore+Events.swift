@@ -40,7 +40,11 @@ extension SchedulerCore {
                     kind: .taskFinished(
                         task, attempt: attempt, slot: slotNumber(slot), nanoseconds: nanoseconds, bytes: bytes)))
         }
-        rowEnded(row, slot: slot, now, &output)
+        if isPlain(row) && placer == nil {
+            plainEnded(row, slot: slot, now, &output)
+        } else {
+            rowEnded(row, slot: slot, now, &output)
+        }
         settle(now, &output)
         return true
     }

@@ -37,10 +37,18 @@ extension SchedulerCore {
     /// The row may run. Where a slot's own completion made it so, that slot's next lease begins with it.
     @inline(__always)
     mutating func makeReady(_ row: Int, key: UInt64, slot: Int, _ output: inout SchedulerOutput) {
-        if let placer, placer.hasMeasured, asks(row, placer, &output) { return }
+        guard let placer else { return makeReadyAnywhere(row, key: key, slot: slot) }
+        if placer.hasMeasured, asks(row, placer, &output) { return }
         setState(row, RowState.ready)
         counts.ready += 1
-        if let placer { return pushPlaced(row, key: key, placer) }
+        pushPlaced(row, key: key, placer)
+    }
+
+    /// The same where nothing has to be chosen.
+    @inline(__always)
+    mutating func makeReadyAnywhere(_ row: Int, key: UInt64, slot: Int) {
+        setState(row, RowState.ready)
+        counts.ready += 1
         guard slot >= 0 && slot < local.count else { return queue.push(row, key: key) }
         if local[slot].count == 0 {
             local[slot] = ReadyRange(key: key, first: UInt32(truncatingIfNeeded: row), count: 1)

@@ -7,11 +7,11 @@ final class NativeClaim {
     /// Valid while the object lives.
     let pointer: UnsafePointer<handout_claim>
     /// Bytes claimed, 0: none.
-    let memory: UInt64
+    private let memory: UInt64
     /// 1/10 000.
-    let cpu: UInt64
+    private let cpu: UInt64
     /// Nanoseconds; nil: that of each task's options.
-    let timeout: UInt64?
+    private let timeout: UInt64?
     private let claim = UnsafeMutablePointer<handout_claim>.allocate(capacity: 1)
     private let amounts: UnsafeMutableBufferPointer<handout_amount>
     private let indices: UnsafeMutableBufferPointer<handout_index>
@@ -44,6 +44,14 @@ final class NativeClaim {
                 variant: UInt32(lease.variant + 1), amount_count: UInt32(amounts.count),
                 index_count: UInt32(indices.count), amounts: amounts.baseAddress, indices: indices.baseAddress))
         pointer = UnsafePointer(claim)
+    }
+
+    /// The task has what its lease holds, and not what its options say.
+    func apply(to item: inout handout_lease_item) {
+        if let timeout { item.timeout = timeout }
+        item.memory = memory
+        item.cpu = cpu
+        item.claim = pointer
     }
 
     deinit {

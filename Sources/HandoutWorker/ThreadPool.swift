@@ -17,6 +17,8 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     private let lent: UnsafeMutablePointer<UInt32>
     let options: [TaskOptions]
     let optionIndices: Column<UInt32>
+    /// By set of options: what a lease says of each of its tasks.
+    private let itemsOfOptions: Column<handout_lease_item>
     /// By slot: what its lease holds, where that is more than cpu and memory.
     private var claims: [NativeClaim?]
     /// Some task has a substitute result; without, nothing of it is looked at for each completion.
@@ -44,6 +46,15 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         lent = UnsafeMutablePointer<UInt32>.allocate(capacity: slots)
         lent.initialize(repeating: 0, count: slots)
         options = tables.plan.graph.options
+        itemsOfOptions = Column(
+            options.map { limits in
+                var item = handout_lease_item()
+                item.timeout = limits.timeout
+                item.memory = limits.memory
+                item.cpu = limits.cpu
+                item.grant = limits.grant
+                return item
+            })
         recovers = options.contains(where: \.recovers)
         claims = Array(repeating: nil, count: slots)
         measuring = Locked(Array(repeating: nil, count: slots))
@@ -190,18 +201,15 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         guard let items = handout_slot_items(leases[slot].pointer) else { return }
         if let claim { claims[slot] = NativeClaim(claim) }
         let native = claim == nil ? nil : claims[slot]
-        options.withUnsafeBufferPointer { options in
-            for index in entries.indices {
-                let entry = entries[index]
-                let row = tables.declaredRow(of: entry.task).index
-                let limits = options[Int(optionIndices.base[row])]
-                items[index] = handout_lease_item(
-                    task: entry.task.rawValue, attempt: entry.attempt, retries_left: UInt16(entry.retriesLeft),
-                    timeout: native?.timeout ?? limits.timeout, memory: native?.memory ?? limits.memory,
-                    cpu: native?.cpu ?? limits.cpu,
-                    grant: limits.grant, recovers: entry.recovers ? UnsafePointer(recovering[entry.task]) : nil,
-                    claim: native?.pointer)
-            }
+        for index in entries.indices {
+            let entry = entries[index]
+            var item = itemsOfOptions.base[Int(optionIndices.base[tables.declaredRow(of: entry.task).index])]
+            item.task = entry.task.rawValue
+            item.attempt = entry.attempt
+            item.retries_left = UInt16(entry.retriesLeft)
+            if entry.recovers { item.recovers = UnsafePointer(recovering[entry.task]) }
+            if let native { native.apply(to: &item) }
+            items[index] = item
         }
         lent[slot] = UInt32(truncatingIfNeeded: entries.count)
         taken[slot] = 0

@@ -70,6 +70,7 @@ static void grow_ids(lua_State *L, handout_graph_record *graph) {
 
 void handout_drop_unfinished(handout_graph_record *graph) {
     uint32_t row = graph->count;
+    if (graph->name_offsets.count == row) return; /* the first column of a row that is written */
     if (graph->name_offsets.count > row) graph->names.count = ((uint32_t *)graph->name_offsets.data)[row];
     if (graph->reference_offsets.count > row) graph->references.count = ((uint32_t *)graph->reference_offsets.data)[row];
     if (graph->capture_offsets.count > row) graph->captures.count = ((uint32_t *)graph->capture_offsets.data)[row];

@@ -46,22 +46,25 @@ static size_t read_character(const char *text, size_t length, uint32_t *characte
     return size;
 }
 
+/* What stands for itself in an id; those that it may not begin with are 2. */
+static const uint8_t id_bytes[256] = {
+    ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1, ['_'] = 1, ['-'] = 2, ['.'] = 2,
+    [':'] = 2,         ['@'] = 2,         ['+'] = 2,         ['='] = 2, [','] = 2, ['%'] = 2,
+};
+
 size_t handout_id_character(const char *text, size_t length) {
     uint32_t character;
     size_t size = read_character(text, length, &character);
     if (size != 1) return size != 0 && is_printable(character) ? size : 0;
-    if ((character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
-        (character >= '0' && character <= '9'))
-        return 1;
-    return character != 0 && strchr("_-.:@+=,%", (int)character) != NULL;
+    return id_bytes[character] != 0;
 }
 
 const char *handout_check_id(const char *id, size_t length) {
     if (length == 0) return "it is empty";
     if (length > 200) return "it is longer than 200 bytes";
-    if (memchr("-.:@+=,%", id[0], 8) != NULL) return "it must begin with a letter, a digit or _";
+    if (id_bytes[(uint8_t)id[0]] == 2) return "it must begin with a letter, a digit or _";
     for (size_t at = 0, size; at < length; at += size) {
-        size = handout_id_character(id + at, length - at);
+        size = id_bytes[(uint8_t)id[at]] ? 1 : handout_id_character(id + at, length - at);
         if (size == 0) return "only letters, digits and _ - . : @ + = , % are allowed (see handout.id)";
     }
     return NULL;
