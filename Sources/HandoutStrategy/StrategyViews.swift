@@ -5,7 +5,7 @@ package import CLuaShim
 /// Workers and classes are set when they change; the rest is asked of the queue while a call goes on. Used by one thread.
 package final class StrategyViews {
     private let native = UnsafeMutablePointer<handout_strategy_view>.allocate(capacity: 1)
-    private let queue: any StrategyQueue
+    private unowned let queue: any StrategyQueue
     private let resourceTexts = NativeMemory()
     private let workerTexts = NativeMemory()
     private let classTexts = NativeMemory()
@@ -15,6 +15,7 @@ package final class StrategyViews {
     private let one = UnsafeMutablePointer<handout_task_view>.allocate(capacity: 1)
     private var resourceCount = 0
 
+    /// - Parameter queue: not kept: the one that is asked owns its views.
     package init(queue: any StrategyQueue) {
         self.queue = queue
         native.initialize(to: handout_strategy_view())

@@ -110,9 +110,12 @@ import Testing
         var limits = FileLimits()
         limits.memory = 64 << 20
         let strategy = try LuaStrategy(plan: plan, budget: .instructions(5_000_000), limits: limits)
+        let scene = Scene()
         for _ in 0..<3 {
             do throws(StrategyProblem) {
-                let answer = try strategy.allocate(Scene().views.view())
+                let answer = try withExtendedLifetime(scene) { () throws(StrategyProblem) in
+                    try strategy.allocate(scene.views.view())
+                }
                 #expect(answer.placements.isEmpty && name == "nondeterministic")
             } catch {
                 #expect(error.file == "al-\(name).lua" && error.line == 6)

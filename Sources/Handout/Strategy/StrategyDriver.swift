@@ -8,14 +8,14 @@ import LuaRuntime
 ///
 /// It can choose and never overcommit: the scheduler looks again. A call that goes wrong leaves that round to the built-in
 /// allocator, with one warning; after three in a row the strategy is off for the run.
-package final class StrategyDriver {
+package final class StrategyDriver: StrategyQueue {
     private let strategy: LuaStrategy
     private let graph: GraphColumns
     private let ranks: EstimateRanks
     private let deadline: Double?
     private let nameOf: (_ row: Int, _ declared: Int, _ element: Int?) -> String
     private let warn: (String) -> Void
-    private lazy var views = StrategyViews(queue: DriverQueue(self))
+    private lazy var views = StrategyViews(queue: self)
     /// Valid during a call.
     private var core: UnsafeMutablePointer<SchedulerCore>?
     private var now: UInt64 = 0
@@ -306,16 +306,16 @@ package final class StrategyDriver {
 
     // MARK: - What is asked for while a call goes on
 
-    fileprivate func fits(class index: Int, on worker: Int) -> UInt64 {
+    package func fits(class index: Int, on worker: Int) -> UInt64 {
         guard let core, index < classNumbers.count else { return 0 }
         return UInt64(core.pointee.fits(classNumbers[index], on: worker + workerOffset)?.count ?? 0)
     }
 
-    fileprivate func bytes(of task: UInt32, on worker: Int) -> UInt64 {
+    package func bytes(of task: UInt32, on worker: Int) -> UInt64 {
         core?.pointee.inputBytes(Int(task), on: worker + workerOffset) ?? 0
     }
 
-    fileprivate func task(at place: Int) -> TaskFacts? {
+    package func task(at place: Int) -> TaskFacts? {
         guard let core else { return nil }
         if all == nil {
             all = classNumbers.indices.flatMap { index in rows(ofClass: index, core).map { ($0, index) } }
@@ -324,13 +324,13 @@ package final class StrategyDriver {
         return facts(all[place].row, classIndex: all[place].index, core)
     }
 
-    fileprivate func task(ofClass index: Int, at place: Int) -> TaskFacts? {
+    package func task(ofClass index: Int, at place: Int) -> TaskFacts? {
         guard let core, index < classNumbers.count else { return nil }
         let rows = rows(ofClass: index, core)
         return place < rows.count ? facts(rows[place], classIndex: index, core) : nil
     }
 
-    fileprivate func task(id: [UInt8]) -> TaskFacts? {
+    package func task(id: [UInt8]) -> TaskFacts? {
         guard let core else { return nil }
         for index in classNumbers.indices {
             for row in rows(ofClass: index, core) {
@@ -349,17 +349,4 @@ package final class StrategyDriver {
         taken[index] = rows
         return rows
     }
-}
-
-/// Asks the driver on behalf of its views, which it owns: they do not keep it.
-private final class DriverQueue: StrategyQueue {
-    private weak var driver: StrategyDriver?
-
-    init(_ driver: StrategyDriver) { self.driver = driver }
-
-    func fits(class index: Int, on worker: Int) -> UInt64 { driver?.fits(class: index, on: worker) ?? 0 }
-    func bytes(of task: UInt32, on worker: Int) -> UInt64 { driver?.bytes(of: task, on: worker) ?? 0 }
-    func task(at place: Int) -> TaskFacts? { driver?.task(at: place) }
-    func task(ofClass index: Int, at place: Int) -> TaskFacts? { driver?.task(ofClass: index, at: place) }
-    func task(id: [UInt8]) -> TaskFacts? { driver?.task(id: id) }
 }
