@@ -15,6 +15,24 @@ struct OracleTests {
     /// `HANDOUT_ORACLE_ONLY=1` runs the pure edition alone: are all scripts accepted?
     private static let isAlone = getenv("HANDOUT_ORACLE_ONLY") != nil
 
+    /// Those that are built in, and Lua strategies that choose by class, by task and by round.
+    private static let allocators: [(name: String, file: String?)] =
+        ["first-available", "load-balanced", "locality", "cost", "time"].map { ($0, nil) }
+        + [
+            "score = function(task, worker) return task.rank end",
+            "per_task = true, score = function(task, worker) return -task.attempt end",
+            "filter = function(task, worker) return task.attempt < 2, 'no more' end",
+            """
+            allocate = function(ready, workers)
+              local chosen = {}
+              for class in ready:classes() do
+                for task in class:take(3) do chosen[#chosen + 1] = { task = task, worker = workers[1] } end
+              end
+              return chosen
+            end
+            """,
+        ].map { ($0, "return require(\"handout\").allocator { \($0) }") }
+
     private static let batches = stride(from: 0, to: seeds.count, by: 25).map {
         Array(seeds[$0..<min($0 + 25, seeds.count)])
     }
@@ -50,6 +68,12 @@ struct OracleTests {
             #expect(result.output == expected.text, comment)
             #expect(result.status == (expected.ok ? 0 : 1), comment)
             return
+        }
+        // On eight threads under every kind of allocator, one after the other.
+        if slots == 8 {
+            let allocator = OracleTests.allocators[Int(pipeline.seed) % OracleTests.allocators.count]
+            if let file = allocator.file { folder.write("allocator.lua", file) }
+            arguments += ["--allocator", allocator.file == nil ? allocator.name : "allocator.lua"]
         }
         let result = Tool.run(arguments + ["--json"], in: folder)
         let failures = Oracle.failures(result.json?["failures"])
