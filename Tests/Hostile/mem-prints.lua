@@ -1,2 +1,2 @@
 -- expect: ok:1 | error | memory
-for i = 1, 200000 do print(i, ("y"):rep(100)) end return 1
+for i = 1, 20000 do print(i, ("y"):rep(1000)) end return 1
