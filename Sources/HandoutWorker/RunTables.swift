@@ -17,6 +17,8 @@ package final class RunTables: @unchecked Sendable {
     let groups: AddressRange<handout_group>
     private let optionFlags: Column<UInt8>
     private let nativeTemplates: NativeTemplates
+    /// Rows of the plan; appended ones follow.
+    private let declaredCount: Int
     private var rows: Int
     /// Groups made so far, and which one was made for a row whose instances are not appended yet.
     private let pending = Locked(PendingGroups())
@@ -47,6 +49,7 @@ package final class RunTables: @unchecked Sendable {
         self.results = results
         self.dynamic = dynamic
         self.groups = groups
+        declaredCount = graph.count
         rows = graph.count
         optionFlags = Column(graph.options.map(RunTables.flags))
         nativeTemplates = NativeTemplates(graph)
@@ -164,17 +167,18 @@ package final class RunTables: @unchecked Sendable {
     // MARK: - What rows are
 
     /// The declared row that a task is, is made of, or is an instance or inner node of.
+    @inline(__always)
     package func declaredRow(of task: TaskID) -> TaskID {
-        guard task.index >= plan.graph.count else { return task }
-        let row = dynamic.base[task.index - plan.graph.count]
+        guard task.index >= declaredCount else { return task }
+        let row = dynamic.base[task.index - declaredCount]
         if row.group & HANDOUT_OF_GRAPH != 0 { return TaskID(rawValue: row.first) }
         return TaskID(rawValue: groups.base[Int(row.group)].declared)
     }
 
     /// How far the rows of the task's graph are from its declared rows.
     private func shift(of task: TaskID) -> Int {
-        guard task.index >= plan.graph.count else { return 0 }
-        let row = dynamic.base[task.index - plan.graph.count]
+        guard task.index >= declaredCount else { return 0 }
+        let row = dynamic.base[task.index - declaredCount]
         if row.group & HANDOUT_OF_GRAPH != 0 { return task.index - Int(row.first) }
         let group = groups.base[Int(row.group)]
         return Int(group.task) - Int(group.declared)
@@ -412,7 +416,7 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func appendInstances(_ index: Int, _ first: TaskID, _ count: Int) {
-        let begin = first.index - plan.graph.count
+        let begin = first.index - declaredCount
         let instances = Int(groups.base[index].elements)
         groups.base[index].count = UInt32(instances)
         for element in 0..<instances {
@@ -431,7 +435,7 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func appendInner(_ index: Int, _ declared: TaskID, _ first: TaskID, _ count: Int) {
-        let begin = first.index - plan.graph.count
+        let begin = first.index - declaredCount
         groups.base[index].count = UInt32(count)
         let shape = ReduceShape(
             count: Int(groups.base[index].elements), arity: Int(plan.graph.options(of: declared).arity))

@@ -143,7 +143,8 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         for index in Int(taken[slot])..<Int(done) {
             let native = from[index]
             var completion = Completion(
-                task: TaskID(rawValue: native.task), attempt: native.attempt, ended: Ended(rawValue: native.ended),
+                task: TaskID(rawValue: native.task), attempt: native.attempt,
+                ended: native.ended == 0 ? nil : Ended(rawValue: native.ended),
                 nanoseconds: native.nanoseconds)
             if completion.ended == nil {
                 completion.holdsMemory = tables.store(native.value, of: completion.task)
@@ -201,15 +202,15 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         guard let items = handout_slot_items(leases[slot].pointer) else { return }
         if let claim { claims[slot] = NativeClaim(claim) }
         let native = claim == nil ? nil : claims[slot]
-        for index in entries.indices {
-            let entry = entries[index]
-            var item = itemsOfOptions.base[Int(optionIndices.base[tables.declaredRow(of: entry.task).index])]
-            item.task = entry.task.rawValue
-            item.attempt = entry.attempt
-            item.retries_left = UInt16(entry.retriesLeft)
-            if entry.recovers { item.recovers = UnsafePointer(recovering[entry.task]) }
-            if let native { native.apply(to: &item) }
-            items[index] = item
+        var item = items
+        for entry in entries {
+            item.pointee = itemsOfOptions.base[Int(optionIndices.base[tables.declaredRow(of: entry.task).index])]
+            item.pointee.task = entry.task.rawValue
+            item.pointee.attempt = entry.attempt
+            item.pointee.retries_left = UInt16(entry.retriesLeft)
+            if entry.recovers { item.pointee.recovers = UnsafePointer(recovering[entry.task]) }
+            native?.apply(to: &item.pointee)
+            item += 1
         }
         lent[slot] = UInt32(truncatingIfNeeded: entries.count)
         taken[slot] = 0
