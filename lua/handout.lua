@@ -2351,7 +2351,10 @@ local function gate(instance, node, own)
     if bad[resolve(instance, other, own).state] then state = "skipped" end
   end
   -- A map over a map goes element by element: each instance looks at its own.
-  if node.over and not (node.kind == "map" and resolve(instance, node.over, own).items) then look(node.over) end
+  -- A reduce over a map looks at its conditions when that has instances, and at how they ended after.
+  local over = node.over and resolve(instance, node.over, own)
+  local has_instances = over and over.items and (node.kind == "map" or node.over.kind == "map")
+  if over and not has_instances then look(node.over) end
   each_node(node.needs, look)
   for _, list in ipairs { node.after, node.when, node.unless, node.writers } do
     for _, other in ipairs(list) do look(other) end
@@ -2364,6 +2367,7 @@ local function gate(instance, node, own)
       end
     end
   end
+  if has_instances and node.kind == "reduce" and bad[over.state] and not node.options.always then return "skipped" end
 end
 
 --- The value of an entry of `needs`.

@@ -117,6 +117,17 @@ h:input("u")]], "t.lua:5: graph 'h' was included at line 4: nothing can be added
     equal(result.values.d, { false })
     equal({ result.states.a, result.states.b, result.states.no }, { "skipped", "failed", "done" })
   end,
+  ["a reduce over a map looks at its conditions before it waits for the instances"] = function()
+    local result = run([[
+      local yes = g:task("yes", function() return true end)
+      local m = g:map("m", { over = { 1 } }, function() error "m" end)
+      local r = g:reduce("r", { over = m, unless = yes }, function(list) return list end)
+      local s = g:reduce("s", { over = m, when = yes }, function(list) return list end)
+      g:task("after_r", { needs = { r } }, function() return "ran" end)
+      g:task("after_s", { needs = { s } }, function() return "ran" end)]])
+    equal(result.states["after_r"], "done")
+    equal(result.states["after_s"], "skipped")
+  end,
   ["literal reads come after the task that writes the file"] = function()
     local result = run([[
       local order = {}
