@@ -40,7 +40,10 @@ extension SchedulerCore {
                     kind: .taskFinished(
                         task, attempt: attempt, slot: slotNumber(slot), nanoseconds: nanoseconds, bytes: bytes)))
         }
-        if isPlain(row) && placer == nil {
+        if row >= declared {
+            openRows -= 1
+            appendedEnded(row, slot: slot, now, &output)
+        } else if isPlain(row) && placer == nil {
             plainEnded(row, slot: slot, now, &output)
         } else {
             rowEnded(row, slot: slot, now, &output)

@@ -140,36 +140,47 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     package func collect(slot: Int, into completions: inout [Completion], failures: inout [FailureReport]) {
         let done = handout_slot_done(leases[slot].pointer)
         guard let from = handout_slot_completions(leases[slot].pointer) else { return }
-        for index in Int(taken[slot])..<Int(done) {
-            let native = from[index]
+        var native = from + Int(taken[slot])
+        for _ in Int(taken[slot])..<Int(done) {
+            let ended = native.pointee.ended
             var completion = Completion(
-                task: TaskID(rawValue: native.task), attempt: native.attempt,
-                ended: native.ended == 0 ? nil : Ended(rawValue: native.ended),
-                nanoseconds: native.nanoseconds)
-            if completion.ended == nil {
-                completion.holdsMemory = tables.store(native.value, of: completion.task)
-                completion.bytes = completion.holdsMemory ? UInt64(native.value.length) : 0
-                let tag = UInt32(native.value.tag)
+                task: TaskID(rawValue: native.pointee.task), attempt: native.pointee.attempt,
+                ended: ended == 0 ? nil : Ended(rawValue: ended), nanoseconds: native.pointee.nanoseconds)
+            if ended == 0 {
+                let tag = UInt32(native.pointee.value.tag)
                 completion.isFalsy = tag == HANDOUT_NIL.rawValue || tag == HANDOUT_FALSE.rawValue
-                if recovers { forgetRecovery(completion.task) }
-            } else if let failure = native.failure {
-                completion.neverRetry = failure.pointee.never_retry != 0
-                completion.retryAfter = failure.pointee.has_retry_after != 0 ? failure.pointee.retry_after : nil
-                let isRecovery = recovering[completion.task] != nil
-                var report = report(completion, failure.pointee)
-                report.isOfRecovery = isRecovery
-                failures.append(report)
-                let declared = tables.declaredRow(of: completion.task)
-                if !isRecovery && options[Int(optionIndices.base[declared.index])].recovers {
-                    handout_failure_free(lastFailures.updateValue(failure, forKey: completion.task))
-                } else {
-                    handout_failure_free(failure)
-                    if completion.ended != .lost { forgetRecovery(completion.task) }
+                if tables.store(native.pointee.value, of: completion.task) {
+                    completion.holdsMemory = true
+                    completion.bytes = UInt64(native.pointee.value.length)
                 }
+                if recovers { forgetRecovery(completion.task) }
+            } else if let failure = native.pointee.failure {
+                failures.append(describe(&completion, failure))
             }
             completions.append(completion)
+            native += 1
         }
         taken[slot] = done
+    }
+
+    /// What is said of an attempt that failed; `failure` is kept for its substitute result, or freed.
+    @inline(never)
+    private func describe(_ completion: inout Completion, _ failure: UnsafeMutablePointer<handout_failure>)
+        -> FailureReport
+    {
+        completion.neverRetry = failure.pointee.never_retry != 0
+        completion.retryAfter = failure.pointee.has_retry_after != 0 ? failure.pointee.retry_after : nil
+        let isRecovery = recovering[completion.task] != nil
+        var report = report(completion, failure.pointee)
+        report.isOfRecovery = isRecovery
+        let declared = tables.declaredRow(of: completion.task)
+        if !isRecovery && options[Int(optionIndices.base[declared.index])].recovers {
+            handout_failure_free(lastFailures.updateValue(failure, forKey: completion.task))
+        } else {
+            handout_failure_free(failure)
+            if completion.ended != .lost { forgetRecovery(completion.task) }
+        }
+        return report
     }
 
     private func forgetRecovery(_ task: TaskID) {

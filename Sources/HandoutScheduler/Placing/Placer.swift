@@ -81,7 +81,7 @@ final class Placer {
     private var pushes: UInt64 = 0
     /// The next round is decided by the built-in allocator.
     @exclusivity(unchecked) var decidesOneRound = false
-    /// Rows that a strategy chose, for slots to take: in its order.
+    /// Rows that a strategy chose, for slots to take: in its order, the first one last.
     @exclusivity(unchecked) var approved: [UInt32] = []
     /// Workers that joined, changed, were lost or left, in order; kept for strategies only.
     @exclusivity(unchecked) var notices: [(kind: WorkerNotice, worker: Int)] = []

@@ -87,8 +87,8 @@ extension SchedulerCore {
     private mutating func takeApproved(
         _ slot: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
     ) -> Int? {
-        while !placer.approved.isEmpty {
-            let row = Int(placer.approved.removeFirst())
+        while let next = placer.approved.popLast() {
+            let row = Int(next)
             guard row < status.count, state(row) == RowState.ready else { continue }
             let queue = placer.classes[requestClass(of: row, placer)]
             queue.look(at: 0, placer.workers)

@@ -154,7 +154,7 @@ extension SchedulerCore {
         placer.waits(until: waitUntil, now: now)
         guard placer.hasWorkers else {
             // Slots take them.
-            placer.approved = chosen.filter { $0.worker == 0 }.map { UInt32($0.row) }
+            placer.approved = chosen.reversed().filter { $0.worker == 0 }.map { UInt32($0.row) }
             if !placer.approved.isEmpty { placer.waitsSince = nil }
             placer.roundStamp = placer.stamp(ready: counts.ready)
             return
