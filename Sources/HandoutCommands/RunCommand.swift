@@ -74,7 +74,7 @@ struct RunCommand: ParsableCommand {
             ?? AllocatorChoice(plan)
         {
             strategy = try choice.strategy(
-                plan, parameters, budget: .instructions(for: 50_000_000), slot: nil)
+                plan, parameters, budget: .ownInstructions, slot: nil)
             runOptions.warn = { Terminal.standard.line("warning: " + TextEscape.shown($0)) }
         }
         var allowance = try grants.allowance(directory: directory, program: plan.program)

@@ -152,7 +152,7 @@ struct SimulateCommand: ParsableCommand {
     }
 
     /// Strategies may use so many instructions a call: the same simulation gives the same result.
-    private var callBudget: StrategyBudget { .instructions(for: 50_000_000) }
+    private var callBudget: StrategyBudget { .ownInstructions }
 
     private func read() throws -> PlacementInstance {
         let file = options.script

@@ -1,6 +1,6 @@
 import CLuaShim
 import Glibc
-package import HandoutCore
+import HandoutCore
 import LuaRuntime
 
 /// Kinds of things that a task may ask for beyond computing; the raw value is the key in its `grant`.

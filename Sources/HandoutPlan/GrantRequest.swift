@@ -1,5 +1,5 @@
 import CLuaShim
-package import HandoutCore
+import HandoutCore
 import LuaRuntime
 
 /// One thing that a task of a plan asks for.

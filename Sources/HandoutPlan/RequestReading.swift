@@ -1,5 +1,5 @@
 import CLuaShim
-package import HandoutCore
+import HandoutCore
 import LuaRuntime
 
 /// Reads what the recorder kept of `resources`, `variants`, `where` and `worker`: encoded tables with amounts in 1/10 000,

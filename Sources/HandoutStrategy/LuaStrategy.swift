@@ -76,7 +76,11 @@ package final class LuaStrategy {
         config.from_graph = source == .graph ? 1 : 0
         config.options = UnsafePointer(options.base)
         config.option_count = options.count
-        if case .instructions(let count) = budget { config.instructions = count }
+        switch budget {
+        case .instructions(let count): config.instructions = count
+        case .ownInstructions: config.instructions = StrategyBudget.instructions(for: 50_000_000)
+        case .own, .time: break
+        }
         guard let native = handout_strategy_new(&config) else {
             throw PlanRefusal(code: "memory", "\(storage.program.entry.file): not enough memory")
         }
@@ -86,7 +90,13 @@ package final class LuaStrategy {
             handout_strategy_free(native)
             throw refusal
         }
-        if case .time(let nanoseconds) = budget { handout_strategy_set_budget(native, nanoseconds, 0) }
+        switch budget {
+        case .time(let nanoseconds): handout_strategy_set_budget(native, nanoseconds, 0)
+        case .ownInstructions:
+            let own = handout_strategy_facts_of(native).pointee.budget
+            handout_strategy_set_budget(native, 0, StrategyBudget.instructions(for: own))
+        case .own, .instructions: break
+        }
         return native
     }
 

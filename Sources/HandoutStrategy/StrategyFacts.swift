@@ -1,5 +1,5 @@
 import CLuaShim
-package import HandoutPlan
+import HandoutPlan
 
 /// What a strategy is, as its file says.
 package struct StrategyFacts: Sendable, Equatable {
@@ -43,11 +43,11 @@ package enum StrategyBudget: Sendable, Equatable {
     case time(UInt64)
     /// Instructions of Lua: the same call ends the same way each time. For the simulator.
     case instructions(UInt64)
+    /// What the strategy asks for, in instructions: those of 50 ms are 5 000 000.
+    case ownInstructions
 
     /// Instructions that stand for so many nanoseconds.
-    package static func instructions(for nanoseconds: UInt64) -> StrategyBudget {
-        .instructions(max(1, nanoseconds / 10))
-    }
+    static func instructions(for nanoseconds: UInt64) -> UInt64 { max(1, nanoseconds / 10) }
 }
 
 /// What was wrong with a call of a strategy.

@@ -26,7 +26,7 @@ package enum StockLua {
     /// - Returns: the string that the program returned.
     package static func run(_ program: LuaSource, arguments: [String], modules: [LuaSource]) throws(Failure) -> String {
         let all = modules + [program]
-        var words = all.flatMap { [strdup($0.name), strdup($0.file)] } + arguments.map { strdup($0) }
+        let words = all.flatMap { [strdup($0.name), strdup($0.file)] } + arguments.map { strdup($0) }
         defer { words.forEach { free($0) } }
         let texts = all.map { source in
             let copy = UnsafeMutablePointer<CChar>.allocate(capacity: max(1, source.text.count))

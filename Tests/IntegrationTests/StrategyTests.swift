@@ -73,6 +73,10 @@ import Testing
         ("{ score = function() return 0/0 end }", "expected a finite number"),
         ("{ allocate = function() return 5 end }", "expected a list of { task =, worker = }, got 5"),
         ("{ allocate = function() while true do end end }", "budget of 5000000 instructions was used up"),
+        (
+            "{ budget = \"1ms\", allocate = function() while true do end end }",
+            "budget of 100000 instructions was used up"
+        ),
     ])
     func `a strategy that errs is warned of three times and then off`(strategy: String, said: String) {
         let run = Tool.run(["run", "s.lua", "--allocator", "al.lua", "--progress", "none"], in: folder(strategy))
