@@ -36,6 +36,14 @@ static void write_reason(handout_state *state, int reason, const char *message) 
     }
 }
 
+/* Some of the innermost levels is in a Lua function: none is in a coroutine that has just begun or ended. */
+static int has_line(lua_State *L) {
+    lua_Debug ar;
+    for (int level = 0; level < 10 && lua_getstack(L, level, &ar); level++)
+        if (lua_getinfo(L, "l", &ar) && ar.currentline > 0) return 1;
+    return 0;
+}
+
 void handout_leave(handout_state *state, int reason, const char *message) {
     if (!state->entered) {
         fputs("handout: a limit was reached outside of a protected call\n", stderr);
@@ -44,6 +52,7 @@ void handout_leave(handout_state *state, int reason, const char *message) {
     write_reason(state, reason, message);
     state->traceback[0] = '\0';
     lua_State *running = state->running;
+    if (running != NULL && !has_line(running)) running = state->L;
     if (running != NULL) handout_traceback(running, state->traceback, sizeof state->traceback, 0);
     current = NULL;
     state->running = NULL;
