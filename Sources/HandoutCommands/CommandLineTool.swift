@@ -32,7 +32,7 @@ struct HandoutLua: ParsableCommand {
         abstract: "Runs task graphs written in Lua.",
         version: Version.text,
         subcommands: [
-            RunCommand.self, CheckCommand.self, GraphCommand.self, TestCommand.self, InitCommand.self,
+            RunCommand.self, CheckCommand.self, PlanCommand.self, GraphCommand.self, TestCommand.self, InitCommand.self,
             SimulateCommand.self, DoctorCommand.self,
             CompletionsCommand.self, BenchmarkStateCommand.self,
         ])

@@ -30,25 +30,7 @@ struct SimulateCommand: ParsableCommand {
             valueName: "name"))
     var allocator: [String] = []
 
-    @Option(help: ArgumentHelp("When the last task must have ended, for cost.", valueName: "duration"))
-    var deadline: TimeLimit?
-
-    @Option(
-        help: ArgumentHelp("Time for planning. Default: 2s, or no limit with --evaluations.", valueName: "duration"))
-    var budget: TimeLimit?
-
-    @Option(help: ArgumentHelp("Schedules that planning may try.", valueName: "n"))
-    var evaluations: Int?
-
-    @Option(
-        name: .customLong("assume-time"),
-        help: ArgumentHelp("Run time of tasks without an estimate.", valueName: "duration"))
-    var assumedTime: Duration = Duration(nanoseconds: 1_000_000_000)
-
-    @Option(
-        name: .customLong("assume-elements"),
-        help: ArgumentHelp("Elements of lists that tasks make.", valueName: "n"))
-    var assumedElements: Int = 8
+    @OptionGroup var simulation: SimulationOptions
 
     @Option(name: .customLong("fail"), help: ArgumentHelp("Probability that an attempt fails.", valueName: "p"))
     var failureRate: Double = 0
@@ -73,16 +55,10 @@ struct SimulateCommand: ParsableCommand {
     var gantt: String?
 
     func validate() throws {
-        if let evaluations, evaluations < 1 {
-            throw ValidationError("--evaluations: expected 1 or more, got \(evaluations)")
-        }
         if gantt != nil && allocator.count > 1 { throw ValidationError("--gantt: expected one allocator") }
         for (name, rate) in [("--fail", failureRate), ("--slow", slowRate), ("--lose", lossRate)]
         where !(0...1).contains(rate) {
             throw ValidationError("\(name): expected a number from 0 to 1, got \(rate)")
-        }
-        if !(0...10_000_000).contains(assumedElements) {
-            throw ValidationError("--assume-elements: expected 0 to 10000000, got \(assumedElements)")
         }
     }
 
@@ -97,33 +73,12 @@ struct SimulateCommand: ParsableCommand {
             let texts = runs.map { SimulationReport($0).json }
             try StandardOutput.line(runs.count > 1 ? "[\(texts.joined(separator: ","))]" : texts.joined())
         } else {
-            try StandardOutput.line(SimulationReport.table(runs, deadline: deadline?.seconds))
+            try StandardOutput.line(SimulationReport.table(runs, deadline: simulation.deadline?.seconds))
         }
         if runs.contains(where: { $0.waiting > 0 || $0.failed > 0 }) { throw CommandFailure(.failed) }
     }
 
     private var isInstance: Bool { options.script.hasSuffix(".json") }
-
-    /// Planning with what is known beforehand. The default of 2 s holds only where nothing else bounds it.
-    private func request(_ choice: AllocatorChoice) throws -> SimulationRequest {
-        var options: [String: String] = [:]
-        if case .builtIn(_, let given) = choice { options = given }
-        func seconds(_ name: String) throws -> Double? {
-            guard let text = options[name] else { return nil }
-            guard let limit = TimeLimit(argument: text) else {
-                throw CommandFailure(
-                    .usage,
-                    "--allocator \(choice.title): option '\(name)': expected a duration, got '\(TextEscape.shown(text))'"
-                )
-            }
-            return limit.seconds
-        }
-        let deadline = try seconds("deadline") ?? deadline?.seconds
-        let budget = try seconds("budget") ?? budget?.seconds
-        return SimulationRequest(
-            deadline: deadline, budget: evaluations == nil ? budget ?? 2 : budget, evaluations: evaluations ?? .max,
-            seed: self.options.seed)
-    }
 
     // MARK: - Instances
 
@@ -131,14 +86,14 @@ struct SimulateCommand: ParsableCommand {
         let choices = choices.isEmpty ? [AllocatorChoice.builtIn("time", [:])] : choices
         let instance = try read()
         return try choices.map { choice in
-            let request = try request(choice)
+            let request = try simulation.request(choice, seed: options.seed)
             if case .builtIn(let name, _) = choice, let allocator = SimulationAllocators.named(name) {
                 return SimulatedRun(instance, try allocator.schedule(instance, request), allocator: choice.title)
             }
             guard case .file(let path, let options) = choice else { preconditionFailure("instances have no script") }
             let graph = InstanceGraph(instance)
             let strategy = try AllocatorChoice.strategy(
-                file: path, options, seed: self.options.seed, budget: callBudget, slot: nil)
+                file: path, options, seed: self.options.seed, budget: .ownInstructions, slot: nil)
             let driver = StrategyDriver(
                 strategy, graph: graph.graph, run: "simulation", seed: self.options.seed,
                 deadline: UInt64((request.deadline ?? 0) * 1e9), name: { _, row, _ in graph.graph.name(TaskID(row)) },
@@ -150,9 +105,6 @@ struct SimulateCommand: ParsableCommand {
             return SimulatedRun(instance, schedule, allocator: choice.title)
         }
     }
-
-    /// Strategies may use so many instructions a call: the same simulation gives the same result.
-    private var callBudget: StrategyBudget { .ownInstructions }
 
     private func read() throws -> PlacementInstance {
         let file = options.script
@@ -170,49 +122,12 @@ struct SimulateCommand: ParsableCommand {
     private func scriptRuns(_ choices: [AllocatorChoice]) throws -> [SimulatedRun] {
         let cluster = try clusters.description()
         let (plan, parameters) = try options.plan(json: json, capacity: cluster?.capacity)
-        let simulation = try simulation(of: plan, cluster)
-        let choices = choices.isEmpty ? [AllocatorChoice(plan) ?? .builtIn("load-balanced", [:])] : choices
-        return try choices.map { choice in
-            var request = try request(choice)
-            if request.deadline == nil && plan.graph.deadline > 0 {
-                request.deadline = Double(plan.graph.deadline) / 1e9
-            }
-            if case .builtIn(let name, _) = choice {
-                let result = SimulationAllocators.run(name, simulation, request)
-                return SimulatedRun(simulation, result, allocator: choice.title)
-            }
-            guard let strategy = try choice.strategy(plan, parameters, budget: callBudget, slot: nil) else {
-                preconditionFailure("what is not built in is in Lua")
-            }
-            if case .builtIn(let name, _) = strategy.facts.kind {
-                return SimulatedRun(simulation, SimulationAllocators.run(name, simulation, request), allocator: name)
-            }
-            let driver = StrategyDriver(
-                strategy, graph: plan.graph, run: "simulation", seed: options.seed,
-                deadline: UInt64((request.deadline ?? 0) * 1e9),
-                name: { GraphSimulation.name(plan.graph, $1, $2) },
-                warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
-            let result = simulation.run(StrategyDriver.allocator(strategy) ?? .loadBalanced) {
-                driver.serve(&$0, now: $1, into: &$2, output: &$3)
-            }
-            return SimulatedRun(simulation, result, allocator: choice.title)
-        }
-    }
-
-    private func simulation(of plan: Plan, _ cluster: ClusterDescription?) throws -> GraphSimulation {
-        let workers = try cluster?.simulated ?? [SimulatedWorker(offer: try options.machine.worker())]
-        let network = cluster?.rates ?? EstimateWorld.Network()
-        var world = EstimateWorld(graph: plan.graph, network: network) { plan.functions.elementCount(UInt32($0)) }
-        world.assumedTime = assumedTime.nanoseconds
-        world.assumedElements = assumedElements
-        var simulation = GraphSimulation(graph: plan.graph, workers: workers, world: world)
-        simulation.shared = cluster?.shared ?? [:]
-        if let cluster { simulation.network = cluster.placementNetwork }
-        simulation.seed = options.seed
-        simulation.faults.failureRate = failureRate
-        simulation.faults.slowRate = slowRate
-        simulation.faults.deathRate = lossRate
-        return simulation
+        var script = try simulation.script(plan, parameters, options, cluster)
+        script.graph.faults.failureRate = failureRate
+        script.graph.faults.slowRate = slowRate
+        script.graph.faults.deathRate = lossRate
+        let choices = choices.isEmpty ? [script.choice] : choices
+        return try choices.map { try simulation.run(script, $0) }
     }
 
     private func write(_ text: String, to path: String) throws {
@@ -223,20 +138,5 @@ struct SimulateCommand: ParsableCommand {
         let bytes = Array(text.utf8)
         let written = fwrite(bytes, 1, bytes.count, file)
         guard fclose(file) == 0 && written == bytes.count else { throw failure() }
-    }
-}
-
-/// A duration, or a plain number in the unit of an instance's times.
-struct TimeLimit: ExpressibleByArgument {
-    var seconds: Double
-
-    init?(argument: String) {
-        if let number = Double(argument), number >= 0, number.isFinite {
-            seconds = number
-        } else if let duration = Duration(argument: argument) {
-            seconds = Double(duration.nanoseconds) * 1e-9
-        } else {
-            return nil
-        }
     }
 }

@@ -38,8 +38,11 @@ struct SimulationReport {
             text += "\n\(run.allocator): \(run.waiting) tasks wait for something that no worker has"
         }
         guard runs.count == 1, let run = runs.first else { return text }
-        return text + "\n\n" + columns(list(run))
+        return text + "\n\n" + SimulationReport(run).schedule
     }
+
+    /// Attempts in the order of starts, with start, finish and worker.
+    var schedule: String { SimulationReport.columns(SimulationReport.list(run)) }
 
     private static func list(_ run: SimulatedRun) -> [[String]] {
         let entries = run.entries
