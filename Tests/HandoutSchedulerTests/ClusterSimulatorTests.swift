@@ -57,6 +57,29 @@ import Testing
         if Seeds.areDefault { #expect(done > 10_000) }
     }
 
+    @Test(arguments: [1, 4, 5, 16, 17, 100])
+    func `a node of a reduce is given what is its own, once`(count: Int) {
+        var builder = GraphBuilder()
+        let map = builder.map(over: .literal(count))
+        builder.reduce(over: .task(map), arity: 4)
+        builder.reduce(over: .literal(count), arity: 4)
+        let graph = builder.build()
+        var options = ClusterOptions(
+            seed: 1,
+            workers: [SimulatedWorker(offer: WorkerOffer(capacity: WorkerCapacity(name: "w", totals: ["cpu": 40_000])))]
+        )
+        options.recordsInputs = true
+        let world = RandomWorld(seed: 1, graph: graph, literals: builder.literals)
+        let result = ClusterSimulator(graph: graph, options: options, world: world).run()
+        #expect(result.waiting == 0 && result.counts.failed == 0)
+        // Every instance, and every node but the roots, is an input of one other.
+        let given = result.inputs.values.flatMap(\.self)
+        #expect(given.count == Set(given).count)
+        let nodes = ReduceShape(count: count, arity: 4).innerCount
+        #expect(given.count == count + 2 * nodes)
+        #expect(result.inputs.values.allSatisfy { $0.count <= 4 })
+    }
+
     @Test func `the same seed gives the same log, byte for byte`() {
         for seed in UInt64(0)..<40 { #expect(simulate(seed, events: true).log == simulate(seed, events: true).log) }
     }

@@ -229,24 +229,46 @@ extension SchedulerCore {
     /// Rows whose values the row is given.
     func forEachInput(_ row: Int, _ body: (Int) -> Void) {
         let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
+        let tree = treeInputs(of: row)
+        if let tree, !tree.inputs.areElements {
+            for place in tree.inputs.first..<tree.inputs.first + tree.inputs.count { body(tree.first + place) }
+        }
         for word in referenceWords(origin) {
             if Word.endsInputs(word) { return }
             guard Word.isInput(word) else { continue }
             let input = Word.payload(word) + shift
+            let isOver = Word.operation(word) == Word.over
+            if isOver, let tree, !tree.inputs.areElements { continue }
             guard let index = blockOfOwner[UInt32(truncatingIfNeeded: input)], blocks[Int(index)].isMap else {
                 body(input)
                 continue
             }
             let source = blocks[Int(index)]
-            if Word.operation(word) == Word.over, row >= declared {
+            var instances = 0..<Int(source.count)
+            if isOver, let tree {
+                instances = tree.inputs.first..<tree.inputs.first + tree.inputs.count
+            } else if isOver, row >= declared {
                 let block = blocks[searchBlock(of: row)]
                 if block.isMap && row < block.framesFirst {
-                    body(Int(source.first) + row - Int(block.first))
-                    continue
+                    let own = row - Int(block.first)
+                    instances = own..<own + 1
                 }
             }
-            for instance in 0..<Int(source.count) { body(Int(source.first) + instance) }
+            for instance in instances { body(Int(source.first) + instance) }
         }
+    }
+
+    /// What a node or the root of a reduce's tree takes: places among the elements, or among the nodes, of which `first` is the
+    /// first row. Nil: the row is of no tree.
+    private func treeInputs(of row: Int) -> (first: Int, inputs: ReduceShape.Inputs)? {
+        if let index = blockOfOwner[UInt32(truncatingIfNeeded: row)], !blocks[Int(index)].isMap {
+            let block = blocks[Int(index)]
+            return (Int(block.first), block.shape.rootInputs)
+        }
+        guard row >= declared else { return nil }
+        let block = blocks[searchBlock(of: row)]
+        guard !block.isMap else { return nil }
+        return (Int(block.first), block.shape.inputs(ofInner: row - Int(block.first)))
     }
 
     /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any.
