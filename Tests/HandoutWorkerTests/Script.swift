@@ -37,7 +37,7 @@ struct Script {
         var options = LocalRunOptions()
         options.slots = slots
         options.keepGoing = true
-        options.planTime = 60_000_000_000  // of the wall clock there: sanitizers are slow
+        options.planTime = 600_000_000_000  // of the wall clock there: sanitizers are slow
         let run = try LocalRun(plan: plan ?? self.plan(), parameters: [], options: options)
         let outcome = try run.run { _, _ in }
         var outputs: [String: String] = [:]
