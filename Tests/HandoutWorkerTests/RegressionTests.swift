@@ -16,7 +16,7 @@ import Testing
         func plan(_ limits: PlanLimits = PlanLimits()) throws -> Plan {
             let text = "local handout = require \"handout\"\nlocal g = handout.graph(\"x\")\n\(body)\nreturn g\n"
             var limits = limits
-            limits.time = max(limits.time, 60_000_000_000)  // sanitizers are slow
+            limits.time = max(limits.time, 600_000_000_000)  // sanitizers are slow
             return try Planner(limits: limits).plan(
                 ProgramSources(
                     entry: try ProgramSource(name: "", file: "t.lua", bytes: Array(text.utf8)),
@@ -31,6 +31,7 @@ import Testing
             options.slots = 1
             options.keepGoing = true
             options.rerunsScript = rerunsScript
+            options.planTime = 600_000_000_000  // of the wall clock: sanitizers are slow
             let outcome = try LocalRun(plan: plan(), parameters: [], options: options).run { _, _ in }
             var found: [String] = []
             for output in outcome.outputs {
@@ -83,6 +84,7 @@ import Testing
         for rerunsScript in [false, true] {
             var options = LocalRunOptions()
             options.rerunsScript = rerunsScript
+            options.planTime = 600_000_000_000  // of the wall clock: sanitizers are slow
             let outcome = try LocalRun(plan: plan, parameters: [], options: options).run { _, _ in }
             let value = try outcome.outputs.first?.value.map { String(decoding: try $0.json(), as: UTF8.self) }
             #expect(value == "[0,[\"f\"],false,\"read: 'nix': No such file or directory\"]")
