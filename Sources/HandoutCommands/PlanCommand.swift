@@ -31,6 +31,11 @@ struct PlanCommand: ParsableCommand {
     var json = false
 
     func run() throws {
+        guard !options.script.hasSuffix(".json") else {
+            throw CommandFailure(
+                .usage,
+                "\(TextEscape.shown(options.script)): plan takes scripts; simulate takes instance and trace files too")
+        }
         let given = try allocator.map { text throws(CommandFailure) in try AllocatorChoice(text) }
         let cluster = try clusters.description()
         let (plan, parameters) = try options.plan(json: json, capacity: cluster?.capacity)

@@ -60,6 +60,7 @@ import Testing
         let cases: [([String], Int32, String)] = [
             (["gpu.lua"], 2, "gpu.lua:2: task 't': needs 1 gpu, more than any worker has: worker 'local' has 0"),
             (["no.lua"], 3, "no.lua: cannot be read: No such file or directory"),
+            (["i.json"], 2, "i.json: plan takes scripts; simulate takes instance and trace files too"),
             (["s.lua", "--evaluations", "0"], 2, "--evaluations: expected 1 or more, got 0"),
             (["s.lua", "--allocator", "best"], 2, "--allocator: expected time, cost,"),
         ]
