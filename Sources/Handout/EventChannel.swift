@@ -8,7 +8,7 @@ final class EventChannel: Sendable {
         var read = 0
         var isFinished = false
         var narrator: EventNarrator?
-        var waiting: [Int: CheckedContinuation<[Run.Event]?, Never>] = [:]
+        var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
         var tickets = 0
     }
     private let state = Locked(State())
@@ -17,15 +17,11 @@ final class EventChannel: Sendable {
     func open(_ narrator: EventNarrator) { state.withLock { $0.narrator = narrator } }
 
     func send(_ batch: EventBatch) {
-        let (reader, events) = state.withLock { state in
+        let reader = state.withLock { state in
             state.batches.append(batch)
-            guard let first = state.waiting.first else {
-                return (nil, [Run.Event]?.none) as (CheckedContinuation<[Run.Event]?, Never>?, [Run.Event]?)
-            }
-            state.waiting.removeValue(forKey: first.key)
-            return (first.value, EventChannel.next(&state))
+            return state.waiting.popFirst()?.value
         }
-        reader?.resume(returning: events)
+        reader?.resume()
     }
 
     func finish() {
@@ -34,7 +30,7 @@ final class EventChannel: Sendable {
             defer { state.waiting.removeAll() }
             return Array(state.waiting.values)
         }
-        for reader in readers { reader.resume(returning: nil) }
+        for reader in readers { reader.resume() }
     }
 
     /// The next events, when there are any; nil after the last, and when the reading task is cancelled.
@@ -43,21 +39,34 @@ final class EventChannel: Sendable {
             state.tickets += 1
             return state.tickets
         }
-        return await withTaskCancellationHandler {
+        while true {
+            if Task.isCancelled {
+                // It may be this reader that was told of the last batch.
+                state.withLock { $0.waiting.popFirst()?.value }?.resume()
+                return nil
+            }
+            // Events are taken by their reader, behind the mutex: see `Promise`.
+            let (events, isOver) = state.withLock { (EventChannel.next(&$0), $0.isFinished) }
+            if events != nil || isOver { return events }
+            await wait(ticket)
+        }
+    }
+
+    /// Until there may be something to read.
+    private func wait(_ ticket: Int) async {
+        await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let now: [Run.Event]?? = state.withLock { state in
-                    if Task.isCancelled { return .some(nil) }
-                    if let events = EventChannel.next(&state) { return events }
-                    if state.isFinished { return .some(nil) }
+                let waits = state.withLock { state in
+                    guard !Task.isCancelled, !state.isFinished, state.read == state.batches.count else { return false }
                     state.waiting[ticket] = continuation
-                    return .none
+                    return true
                 }
-                if let now { continuation.resume(returning: now) }
+                if !waits { continuation.resume() }
             }
         } onCancel: {
             // Registered before the cancellation: taken out here. After it: it was seen above, under the lock.
             let reader = state.withLock { $0.waiting.removeValue(forKey: ticket) }
-            reader?.resume(returning: nil)
+            reader?.resume()
         }
     }
 

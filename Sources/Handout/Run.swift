@@ -12,13 +12,8 @@ public final class Run: Sendable {
     private let local: LocalRun
     private let calls: HostCalls
     private let channel: EventChannel
-    private let ending = Locked(Ending())
-
-    private struct Ending {
-        var result: Result<RunResult, any Error>?
-        var wasCancelled = false
-        var waiting: [CheckedContinuation<Result<RunResult, any Error>, Never>] = []
-    }
+    private let ended = Promise<Result<RunResult, any Error>>()
+    private let wasCancelled = Locked(false)
 
     /// How a run is to be cancelled.
     public enum Cancellation: Sendable, Hashable {
@@ -43,7 +38,7 @@ public final class Run: Sendable {
 
     /// Ends the run early. From any thread; may be called again.
     public func cancel(_ how: Cancellation) {
-        ending.withLock { $0.wasCancelled = true }
+        wasCancelled.withLock { $0 = true }
         switch how {
         case .drain: local.cancel()
         case .now:
@@ -60,19 +55,13 @@ public final class Run: Sendable {
     ///   cancelled.
     public var result: RunResult {
         get async throws {
-            let ended = await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    let known = ending.withLock { ending in
-                        if ending.result == nil { ending.waiting.append(continuation) }
-                        return ending.result
-                    }
-                    if let known { continuation.resume(returning: known) }
-                }
+            let result = await withTaskCancellationHandler {
+                await ended.value
             } onCancel: {
                 cancel(.now)
             }
             try Task.checkCancellation()
-            return try ended.get()
+            return try result.get()
         }
     }
 
@@ -84,18 +73,13 @@ public final class Run: Sendable {
                 // Fail-fast has ended what runs: functions that wait are told.
                 if snapshot.isStopping { calls.stop() }
             }
-            var ended = RunResult(outcome, run: id)
-            if !ended.ok && ending.withLock({ $0.wasCancelled }) { ended.isCancelled = true }
-            result = .success(ended)
+            var value = RunResult(outcome, run: id)
+            if !value.ok && wasCancelled.withLock({ $0 }) { value.isCancelled = true }
+            result = .success(value)
         } catch {
             result = .failure(RunError(noThread: error))
         }
         channel.finish()
-        let waiting = ending.withLock { ending in
-            ending.result = result
-            defer { ending.waiting.removeAll() }
-            return ending.waiting
-        }
-        for continuation in waiting { continuation.resume(returning: result) }
+        ended.keep(result)
     }
 }

@@ -18,19 +18,19 @@ public func start(
 ) async throws -> Run {
     try Task.checkCancellation()
     let starter = try RunStarter(program, options, host)
-    let run: Run = try await withCheckedThrowingContinuation { continuation in
-        do throws(ThreadError) {
-            // The thread of the run: it plans, then waits for the run's end.
-            let thread = try NativeThread {
-                let planned = Result { () throws(ScriptError) in try starter.plan() }
-                continuation.resume(with: planned)
-                if case .success(let run) = planned { run.perform() }
-            }
-            thread.detach()
-        } catch {
-            continuation.resume(throwing: RunError(noThread: error))
+    let planned = Promise<Result<Run, ScriptError>>()
+    do {
+        // The thread of the run: it plans, then waits for the run's end.
+        let thread = try NativeThread {
+            let result = Result { () throws(ScriptError) in try starter.plan() }
+            planned.keep(result)
+            if case .success(let run) = result { run.perform() }
         }
+        thread.detach()
+    } catch {
+        throw RunError(noThread: error)
     }
+    let run = try await planned.value.get()
     if Task.isCancelled {
         run.cancel(.now)
         throw CancellationError()
