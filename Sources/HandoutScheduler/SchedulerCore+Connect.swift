@@ -18,7 +18,7 @@ extension SchedulerCore {
             var isData: UInt32 = 1
             var inputs: UInt32 = 0
             for word in referenceWords(row) {
-                if Word.isInput(word) {
+                if Word.operation(word) == 0 || Word.isInput(word) {
                     let input = Word.payload(word)
                     precondition(input < row, "a row refers to a row that is not before it")
                     if height[input] < above { height[input] = above }
@@ -42,30 +42,35 @@ extension SchedulerCore {
                 consumerCounts[output.task.index] += 1
             }
         }
-        for row in 0..<own { consumers[row] = consumerCounts[row] }
+        consumers.base.update(from: consumerCounts.base, count: own)
         turnRound(edges)
     }
 
     private mutating func turnRound(_ edges: Int) {
+        let offsets = successorOffsets.base
         var start: UInt32 = 0
-        for row in 0..<declared {
-            let width = successorOffsets[row + 1]
-            successorOffsets[row + 1] = start
-            start += width
+        for row in 1..<successorOffsets.count {
+            let width = offsets[row]
+            offsets[row] = start
+            start &+= width
         }
         successors = Slab(repeating: 0, count: edges)
         // Each entry moves from the start of its row's part to its end, which is where the next part starts.
-        let own = graph.ownCount
-        for row in 0..<declared where row >= own || state(row) != RowState.excluded {
+        let inputs = inputCounts.base
+        for row in 0..<declared where inputs[row] > 0 {
             var section: UInt32 = 0
+            let isPlain = isPlain(row)
             for word in referenceWords(row) {
-                if Word.endsInputs(word) { break }
-                if Word.endsData(word) { section = Word.operation(word) }
-                guard Word.isInput(word) else { continue }
+                if Word.operation(word) != 0 {
+                    if Word.endsInputs(word) { break }
+                    if Word.endsData(word) { section = Word.operation(word) }
+                    guard Word.isInput(word) else { continue }
+                }
                 let input = Word.payload(word)
-                let place = Int(successorOffsets[input + 1])
-                successorOffsets[input + 1] += 1
-                successors[place] = UInt32(truncatingIfNeeded: row) | edgeKind(row, word, isData: section == 0)
+                let place = Int(offsets[input + 1])
+                offsets[input + 1] += 1
+                successors[place] = UInt32(truncatingIfNeeded: row)
+                if !isPlain { successors[place] |= edgeKind(row, word, isData: section == 0) }
             }
         }
     }
@@ -88,12 +93,12 @@ extension SchedulerCore {
         for option in options where option.always || option.optional || option.isInline || option.recovers {
             isPlain = false
         }
-        for row in 0..<declared where isPlain {
-            if kinds[row] > Word.reduceKind { isPlain = false }
-            for word in referenceWords(row)
-            where Word.operation(word) == Word.when || Word.operation(word) == Word.unless {
-                isPlain = false
-            }
+        if isPlain {
+            // Row by row the boundaries would cost more than the words.
+            let words = UnsafeBufferPointer(start: references, count: Int(referenceOffsets[declared]))
+            isPlain =
+                UnsafeBufferPointer(start: kinds, count: declared).allSatisfy { $0 <= Word.reduceKind }
+                && words.allSatisfy { Word.operation($0) != Word.when && Word.operation($0) != Word.unless }
         }
         if isPlain { return }
         for row in 0..<declared {

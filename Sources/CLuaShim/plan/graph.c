@@ -24,16 +24,32 @@ handout_graph_object *handout_graph_self(lua_State *L, const char *method) {
 
 /* ---- Ids ---- */
 
-static uint64_t hash_bytes(const char *bytes, size_t length) {
-    uint64_t h = 0x9E3779B97F4A7C15ull ^ length;
-    for (; length >= 8; bytes += 8, length -= 8) {
-        uint64_t block;
-        memcpy(&block, bytes, 8);
-        h = (h ^ block) * 0xD6E8FEB86659FD93ull;
-        h ^= h >> 32;
+static uint64_t hash_block(uint64_t h, uint64_t block) {
+    h = (h ^ block) * 0xD6E8FEB86659FD93ull;
+    return h ^ h >> 32;
+}
+
+/* Of all bytes but the last, which is added: ids that are counted up lie side by side in the table. Blocks of eight, the last
+ * of which overlaps the one before it; of fewer bytes, the first four and the last four overlap. */
+static uint64_t hash_id(const char *id, size_t length) {
+    uint64_t h = 0x9E3779B97F4A7C15ull ^ length, block = 0;
+    uint8_t last = (uint8_t)id[--length];
+    if (length >= 8) {
+        const char *end = id + length - 8;
+        for (; id < end; id += 8) {
+            memcpy(&block, id, 8);
+            h = hash_block(h, block);
+        }
+        memcpy(&block, end, 8);
+    } else if (length >= 4) {
+        uint32_t first, second;
+        memcpy(&first, id, 4);
+        memcpy(&second, id + length - 4, 4);
+        block = (uint64_t)first << 32 | second;
+    } else if (length) {
+        block = (uint64_t)(uint8_t)id[0] << 16 | (uint64_t)(uint8_t)id[length / 2] << 8 | (uint8_t)id[length - 1];
     }
-    for (; length; bytes++, length--) h = (h ^ (uint8_t)*bytes) * 0x100000001B3ull;
-    return h ^ h >> 29;
+    return (hash_block(h, block) * 0xD6E8FEB86659FD93ull & 0xFFFFFFFF00000000u) + ((uint64_t)last << 33);
 }
 
 /* The row of that id, or HANDOUT_NONE; `*slot` is where it would go. The high half of an entry is the hash, so that names are
@@ -80,10 +96,31 @@ void handout_drop_unfinished(handout_graph_record *graph) {
         if (columns[i]->count > row) columns[i]->count = row;
 }
 
+/* The source of the function at the top, which is popped. The last one is kept, so that no other can be at its address. */
+static uint32_t source_of_caller(lua_State *L, handout_recorder *recorder) {
+    const void *caller = lua_topointer(L, -1);
+    if (caller == recorder->caller) {
+        lua_pop(L, 1);
+        return recorder->caller_source;
+    }
+    lua_Debug ar;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, recorder->held);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 0);
+    lua_pop(L, 1);
+    lua_getinfo(L, ">S", &ar);
+    recorder->caller = caller;
+    return recorder->caller_source = handout_source_index(recorder, ar.source);
+}
+
 uint32_t handout_current_line(lua_State *L, handout_recorder *recorder) {
     lua_Debug ar;
-    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) return 0;
-    uint32_t source = handout_source_index(recorder, ar.source);
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "lf", &ar)) return 0;
+    if (ar.currentline <= 0) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    uint32_t source = source_of_caller(L, recorder);
     return ((uint32_t)ar.currentline & 0xFFFFFF) | (source > 255 ? 255 : source) << 24;
 }
 
@@ -124,7 +161,7 @@ int handout_check_new_id(lua_State *L, handout_recorder *recorder, handout_graph
     }
     name_it(who, what, id, length);
     uint32_t row;
-    uint64_t hash = hash_bytes(id, length) & 0xFFFFFFFF00000000u;
+    uint64_t hash = hash_id(id, length);
     if ((graph->count + 1) * 2 > graph->id_capacity) grow_ids(L, graph);
     if ((row = find_id(graph, id, length, hash, slot)) != HANDOUT_NONE) {
         const uint32_t *lines = (const uint32_t *)graph->lines.data;

@@ -173,7 +173,8 @@ void handout_recorder_open(lua_State *L, handout_recorder *recorder) {
     handout_open_libraries(state);
     new_registry_table(L, &HANDOUT_KEY_MODULES);
     new_registry_table(L, &HANDOUT_KEY_MODULE_NAMES);
-    new_registry_table(L, &HANDOUT_KEY_HELD);
+    lua_newtable(L);
+    recorder->held = luaL_ref(L, LUA_REGISTRYINDEX);
     new_registry_table(L, &HANDOUT_KEY_TEMPLATES);
     handout_open_graphs(L);
     luaL_newlib(L, functions);

@@ -334,10 +334,10 @@ void handout_parse_options(lua_State *L, handout_recorder *recorder, int index, 
     parsed->limits = HANDOUT_NONE;
     parsed->deadline = 0;
     parsed->weight = 1;
+    if (index == 0) return;
     int slots = lua_gettop(L) + 1;
     luaL_checkstack(L, 40, "options");
     lua_settop(L, slots + HANDOUT_SLOTS - 1);
-    if (index == 0) return;
     size_t errors = recorder->errors.count;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const option *found = NULL;

@@ -22,10 +22,13 @@ static inline uint64_t handout_hash(uint64_t h, const void *bytes, size_t length
     return h;
 }
 
-/* Room for one more item, or NULL when memory is exhausted. */
-void *handout_vector_add(handout_vector *vector);
-/* Room for `n` more items. */
+/* Room for `n` more items, or NULL when memory is exhausted. */
 void *handout_vector_add_many(handout_vector *vector, size_t n);
+/* Room for one more item. */
+static inline void *handout_vector_add(handout_vector *vector) {
+    if (vector->count == vector->capacity) return handout_vector_add_many(vector, 1);
+    return vector->data + vector->count++ * vector->size;
+}
 
 /* Leaves: a column could not grow. Memory of the host, not of the script. */
 static inline _Noreturn void handout_exhausted(lua_State *L) {
@@ -136,6 +139,9 @@ typedef struct handout_recorder {
     int bad_syntax;            /* the error that ended the script is one of syntax */
     uint64_t unchecked;        /* bytes of columns since memory was looked at */
     uint32_t cached_source;    /* last source looked up */
+    int held;                  /* registry: class + 1 → the closure whose captured variables are known; 0: `caller` */
+    const void *caller;        /* the function that declared last, its source below */
+    uint32_t caller_source;
 
     /* template mode */
     const handout_tables *tables; /* NULL while planning */
@@ -293,7 +299,7 @@ int handout_module_cluster(lua_State *L);
 int handout_module_tracker(lua_State *L);
 
 /* module tables: object → module name, name → result; measures: graph + 1 → functions among its defaults */
-extern char HANDOUT_KEY_MEASURES, HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
+extern char HANDOUT_KEY_MEASURES, HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
 /* For task.c: adds the calls that only tasks have to the `handout` table at the top. */
 void handout_add_task_calls(lua_State *L);
 

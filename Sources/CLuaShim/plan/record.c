@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-char HANDOUT_KEY_MEASURES, HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_HELD, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
+char HANDOUT_KEY_MEASURES, HANDOUT_KEY_MODULES, HANDOUT_KEY_MODULE_NAMES, HANDOUT_KEY_TEMPLATES, HANDOUT_KEY_MODULE;
 
 enum { MAX_ERRORS = 100, MAX_CAPTURE_DEPTH = 150, REMEMBERED = 256 };
 
@@ -26,8 +26,6 @@ void *handout_vector_add_many(handout_vector *vector, size_t n) {
     vector->count += n;
     return item;
 }
-
-void *handout_vector_add(handout_vector *vector) { return handout_vector_add_many(vector, 1); }
 
 /* ---- Refusals ---- */
 
@@ -419,7 +417,7 @@ static void begin_reading(lua_State *L, reading *reading, handout_recorder *reco
     reading->row = row;
 }
 
-static void push_held(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &HANDOUT_KEY_HELD); }
+static void push_held(lua_State *L, const handout_recorder *recorder) { lua_rawgeti(L, LUA_REGISTRYINDEX, recorder->held); }
 
 /* Reads captured variable `u` of the closure at `index`, held for `class`. */
 static void read_held(lua_State *L, reading *reading, uint32_t class, int index, uint32_t u) {
@@ -452,7 +450,7 @@ static void record_captures(lua_State *L, handout_recorder *recorder, uint32_t c
     if (n && !handout_vector_add_many(captures, n)) handout_exhausted(L);
     index = lua_absindex(L, index);
     luaL_checkstack(L, 12, "captures");
-    push_held(L);
+    push_held(L, recorder);
     int held = lua_gettop(L);
     if (record->held) {
         lua_rawgeti(L, held, (lua_Integer)class + 1);
@@ -503,7 +501,7 @@ uint32_t handout_record_function(lua_State *L, handout_recorder *recorder, int i
 }
 
 void handout_read_held(lua_State *L, handout_recorder *recorder) {
-    push_held(L);
+    push_held(L, recorder);
     int held = lua_gettop(L);
     for (uint32_t class = 0; class < recorder->classes.count; class++) {
         handout_class_record *record = (handout_class_record *)recorder->classes.data + class;

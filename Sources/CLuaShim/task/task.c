@@ -242,6 +242,22 @@ static void push_substitute(lua_State *L, handout_runner *runner) {
     }
 }
 
+static int uses_captures(const handout_runner *runner) {
+    return runner->used.count || runner->snapshots.count || runner->required;
+}
+
+/* Protected: compares captured variables; the table of closures is at index 1. */
+static int compare_captures(lua_State *L) {
+    handout_runner *runner = handout_of(L)->task;
+    char message[200];
+    if (handout_captures_changed(L, runner, 1, message, sizeof message)) {
+        if (!runner->captures_changed) runner->captures_changed = 1;
+        if (!runner->failed) keep_message(runner, message, strlen(message)); /* else its own error says more */
+    }
+    runner->compared = 1;
+    return 0;
+}
+
 /* Protected: the whole of an attempt. The only argument is the table of closures. */
 static int attempt(lua_State *L) {
     handout_runner *runner = handout_of(L)->task;
@@ -261,27 +277,23 @@ static int attempt(lua_State *L) {
         handout_value_free(&runner->result);
         runner->result.tag = is_true ? HANDOUT_TRUE : HANDOUT_FALSE;
     }
-    return 0;
-}
-
-/* Protected: compares captured variables; argument 1 the table of closures. */
-static int compare_captures(lua_State *L) {
-    handout_runner *runner = handout_of(L)->task;
-    char message[200];
-    if (handout_captures_changed(L, runner, 1, message, sizeof message)) {
-        if (!runner->captures_changed) runner->captures_changed = 1;
-        if (!runner->failed) keep_message(runner, message, strlen(message)); /* else its own error says more */
-    }
+    lua_settop(L, 1);
+    if (uses_captures(runner)) compare_captures(L); /* here, since another protected call costs as much as all of this */
     return 0;
 }
 
 /* ---- Completions ---- */
 
 int handout_runner_compare(lua_State *L, handout_runner *runner) {
-    if (!runner->used.count && !runner->snapshots.count && !runner->required) return 0;
+    if (runner->compared || !uses_captures(runner)) return runner->captures_changed != 0;
     lua_pushcfunction(L, compare_captures);
     lua_pushvalue(L, INSTANCES);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, INSTANCES);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) { /* no memory left: nobody knows what the task changed */
+        static const char message[] = "no memory is left to compare the captured variables of the task";
+        lua_settop(L, INSTANCES);
+        runner->captures_changed = 2;
+        if (!runner->failed) keep_message(runner, message, sizeof message - 1);
+    }
     return runner->captures_changed != 0;
 }
 
@@ -388,7 +400,7 @@ void handout_runner_begin(handout_runner *runner, const handout_lease_item *item
     runner->name = NULL;
     runner->logged = 0;
     runner->never_retry = runner->has_retry_after = runner->asked_ended = 0;
-    runner->encoding = runner->captures_changed = runner->failed = runner->required = 0;
+    runner->encoding = runner->captures_changed = runner->compared = runner->failed = runner->required = 0;
     runner->file = NULL;
     runner->line = 0;
     runner->last_progress = 0;

@@ -50,6 +50,7 @@ typedef struct handout_runner {
     size_t logged;
     int encoding;              /* an error now is one of the result */
     int captures_changed;      /* 2: beyond repair, the state must go */
+    int compared;              /* captured variables were compared after it */
     int failed;
     int has_shared;            /* several functions of the attempt capture one variable */
     int required;              /* the task called require: it may have changed any module */
