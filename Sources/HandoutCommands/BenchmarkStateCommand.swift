@@ -5,8 +5,8 @@ import HandoutPlan
 
 /// `handout-lua benchmark-state`: what a Lua state costs that can run every task of a script. For `Benchmarks/run`.
 struct BenchmarkStateCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "benchmark-state", abstract: "Measure a task state of a script.", shouldDisplay: false)
+    static let configuration = CommandConfiguration.verb(
+        "benchmark-state", abstract: "Measure a task state of a script.", shouldDisplay: false)
 
     @OptionGroup var options: ScriptOptions
 

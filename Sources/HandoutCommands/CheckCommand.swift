@@ -6,8 +6,8 @@ import LuaRuntime
 
 /// `handout-lua check`: plans a script and says what it found, without running anything.
 struct CheckCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Plan a script and report every problem, without running it.")
+    static let configuration = CommandConfiguration.verb(
+        "check", abstract: "Plan a script and report every problem, without running it.")
 
     @OptionGroup var options: ScriptOptions
 
@@ -46,8 +46,8 @@ struct CheckCommand: ParsableCommand {
 
 /// `handout-lua graph`: the graph as text for other programs.
 struct GraphCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "graph", abstract: "Print a script's graph for Graphviz, Mermaid, or as JSON.")
+    static let configuration = CommandConfiguration.verb(
+        "graph", abstract: "Print a script's graph for Graphviz, Mermaid, or as JSON.")
 
     @OptionGroup var options: ScriptOptions
 

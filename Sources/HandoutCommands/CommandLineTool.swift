@@ -7,7 +7,7 @@ public enum CommandLineTool {
         // A reader that went away is an error to report, not a reason to die with attempts running.
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try HandoutLua.parseAsRoot()
+            var command = try HandoutLua.parsed()
             try command.run()
         } catch let failure as CommandFailure {
             if !failure.message.isEmpty { Terminal.standard.line(failure.message) }
@@ -36,4 +36,25 @@ struct HandoutLua: ParsableCommand {
             SimulateCommand.self, DoctorCommand.self,
             CompletionsCommand.self, BenchmarkStateCommand.self,
         ])
+
+    /// A verb's own parser first: the tree of all verbs costs more than a run of one task. What a verb does not take, the
+    /// tree says.
+    static func parsed() throws -> any ParsableCommand {
+        let arguments = CommandLine.arguments.dropFirst()
+        let verb = configuration.subcommands.first { $0.configuration.commandName == arguments.first }
+        if let verb, let command = try? verb.parse(Array(arguments.dropFirst())) { return command }
+        return try parseAsRoot()
+    }
+}
+
+extension CommandConfiguration {
+    /// Of a subcommand of the program.
+    static func verb(
+        _ name: String, abstract: String, discussion: String = "", shouldDisplay: Bool = true
+    ) -> CommandConfiguration {
+        // The name before it keeps its parser from looking for requests of the whole program.
+        CommandConfiguration(
+            commandName: name, _superCommandName: "handout-lua", abstract: abstract, discussion: discussion,
+            shouldDisplay: shouldDisplay)
+    }
 }

@@ -6,8 +6,8 @@ import LuaRuntime
 
 /// `handout-lua doctor`: what of this machine matters to runs, and what is missing.
 struct DoctorCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Say what this machine offers to runs, and what is missing.")
+    static let configuration = CommandConfiguration.verb(
+        "doctor", abstract: "Say what this machine offers to runs, and what is missing.")
 
     @Flag(help: "Print the findings as JSON.")
     var json = false
@@ -68,8 +68,8 @@ struct DoctorCommand: ParsableCommand {
 
 /// `handout-lua completions`: a completion script for a shell.
 struct CompletionsCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "completions", abstract: "Print the completion script of a shell: bash, zsh or fish.")
+    static let configuration = CommandConfiguration.verb(
+        "completions", abstract: "Print the completion script of a shell: bash, zsh or fish.")
 
     @Argument(help: "bash, zsh or fish.")
     var shell: String

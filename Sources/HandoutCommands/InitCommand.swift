@@ -4,8 +4,8 @@ import HandoutCore
 
 /// `handout-lua init`: writes the files of a new project.
 struct InitCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "init", abstract: "Begin a project: a graph with its tests, and settings for editors.",
+    static let configuration = CommandConfiguration.verb(
+        "init", abstract: "Begin a project: a graph with its tests, and settings for editors.",
         discussion: "Nothing is ever overwritten.")
 
     @Argument(help: "Where to; it is made when it is not there.", completion: .directory)

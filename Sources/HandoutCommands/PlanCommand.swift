@@ -4,8 +4,8 @@ import HandoutPlan
 
 /// `handout-lua plan`: where and when each task of a script would run, by what is known beforehand. Nothing is run.
 struct PlanCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "plan",
+    static let configuration = CommandConfiguration.verb(
+        "plan",
         abstract: "Show where and when each task of a script would run.",
         discussion: """
             Nothing is run. A task takes its estimate, or --assume-time; a list that a task makes has --assume-elements.

@@ -9,8 +9,8 @@ import LuaRuntime
 
 /// `handout-lua run`: plans a script, runs its graph on threads, prints the outputs as one JSON object.
 struct RunCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "run",
+    static let configuration = CommandConfiguration.verb(
+        "run",
         abstract: "Run a script's graph and print its outputs.",
         discussion: """
             Standard output gets one JSON object with the outputs; everything else goes to standard error.

@@ -11,8 +11,8 @@ import HandoutStrategy
 
 /// `handout-lua simulate`: runs a graph in virtual time, by one allocator or several, without running anything.
 struct SimulateCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "simulate",
+    static let configuration = CommandConfiguration.verb(
+        "simulate",
         abstract: "Run a graph in virtual time, and say how long it takes and what it costs.",
         discussion: """
             SCRIPT is a script, a scheduling instance (docs/instances.md) or a workflow trace in WfFormat 1.4 or later;

@@ -5,8 +5,8 @@ import LuaRuntime
 
 /// `handout-lua test`: runs files of tests, each in a Lua state of its own, under the pure-Lua edition.
 struct TestCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Run the tests of scripts: Lua files that return a table of functions.",
+    static let configuration = CommandConfiguration.verb(
+        "test", abstract: "Run the tests of scripts: Lua files that return a table of functions.",
         discussion: "A test file is not confined: it has all of Lua's libraries and the rights of who starts it.")
 
     @Argument(

@@ -171,8 +171,13 @@ extension SchedulerCore {
             retries -= min(retries, record.retriesUsed)
             recovers = record.isRecovering
         }
-        lease.entries.append(
-            LeaseEntry(task: TaskID(row), attempt: attempt, retriesLeft: retries, recovers: recovers))
+        // Written in place: its initialiser, of another module, is a call.
+        var entry = blankEntry
+        entry.task = TaskID(row)
+        entry.attempt = attempt
+        entry.retriesLeft = retries
+        entry.recovers = recovers
+        lease.entries.append(entry)
         if configuration.recordsEvents {
             output.events.append(
                 RunEvent(time: now, kind: .taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot))))

@@ -15,6 +15,7 @@ package struct SchedulerCore: ~Copyable {
     let optionIndices: UnsafePointer<UInt32>
     let referenceOffsets: UnsafePointer<UInt32>
     let references: UnsafePointer<UInt32>
+    let blankEntry = LeaseEntry(task: TaskID(0), attempt: 0, retriesLeft: 0)
 
     // One entry a row.
     var status: Slab<UInt8>

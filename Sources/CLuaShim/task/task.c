@@ -277,8 +277,10 @@ static int attempt(lua_State *L) {
         handout_value_free(&runner->result);
         runner->result.tag = is_true ? HANDOUT_TRUE : HANDOUT_FALSE;
     }
-    lua_settop(L, 1);
-    if (uses_captures(runner)) compare_captures(L); /* here, since another protected call costs as much as all of this */
+    if (uses_captures(runner)) { /* here, since another protected call costs as much as all of this */
+        lua_settop(L, 1);
+        compare_captures(L);
+    }
     return 0;
 }
 
@@ -413,12 +415,18 @@ void handout_runner_begin(handout_runner *runner, const handout_lease_item *item
     }
 }
 
+static int is_opened(const handout_runner *runner) {
+    return runner->opened && (runner->script_done || !runner->program->user_globals);
+}
+
+static int knows_all_classes(const handout_runner *runner) { return runner->tables->code || !runner->recorder.missing; }
+
 /* The task failed before its function ran: the script could not show it. */
 int handout_runner_prepare(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     for (uint32_t missing = HANDOUT_NONE;;) {
-        if (runner->opened && (runner->script_done || !runner->program->user_globals)) {
-            if (runner->tables->code || !runner->recorder.missing) return LUA_OK;
+        if (is_opened(runner)) {
+            if (knows_all_classes(runner)) return LUA_OK;
             uint32_t next = handout_missing_class(L, runner, runner->row);
             if (next == HANDOUT_NONE || next == missing) return LUA_OK;
             missing = next;
@@ -445,7 +453,8 @@ int handout_runner_prepare(lua_State *L, handout_runner *runner) {
 static void run_item(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     handout_slot *slot = runner->slot;
-    int ended = HANDOUT_OK, status = handout_runner_prepare(L, runner);
+    int ended = HANDOUT_OK, status = LUA_OK;
+    if (!is_opened(runner) || !knows_all_classes(runner)) status = handout_runner_prepare(L, runner);
     runner->started = status == LUA_OK && runner->started ? runner->started : handout_now();
     uint64_t timeout = runner->item->timeout;
     runner->deadline = timeout ? handout_now() + timeout : 0;
@@ -459,7 +468,8 @@ static void run_item(lua_State *L, handout_runner *runner) {
             runner->failed = 1;
             lua_settop(L, INSTANCES);
         }
-        if (handout_runner_compare(L, runner) && ended == HANDOUT_OK) {
+        int changed = runner->compared || !uses_captures(runner) ? runner->captures_changed : handout_runner_compare(L, runner);
+        if (changed && ended == HANDOUT_OK) {
             ended = HANDOUT_ERROR;
             state->traceback[0] = 0;
         }
