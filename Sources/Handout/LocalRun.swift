@@ -195,6 +195,11 @@ package final class LocalRun: Sendable {
     /// What makes events of this run's batches.
     var narrator: EventNarrator { EventNarrator(run: id, plan: plan, tables: tables, slots: options.slots) }
 
+    /// Starts nothing more until `resume`; what runs goes on.
+    package func pause() { coordinator.pause() }
+
+    package func resume() { coordinator.resume() }
+
     /// Starts nothing more; what runs may end.
     package func cancel() { coordinator.cancel() }
 

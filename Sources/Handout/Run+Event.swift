@@ -22,6 +22,8 @@ extension Run {
         public enum Kind: Sendable, Hashable {
             case runStarted(name: String, seed: UInt64)
             case runFinished(ok: Bool, seconds: Double)
+            case runPaused
+            case runResumed
             case workerJoined(worker: String, total: [String: Double])
             /// A map or reduce knows how many elements it runs over.
             case mapExpanded(task: String, count: Int)

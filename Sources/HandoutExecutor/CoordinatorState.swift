@@ -161,7 +161,7 @@ struct CoordinatorState: ~Copyable {
     /// Lends the slot what it is to run next. False: nothing is ready for it.
     mutating func lend(_ slot: Int, _ now: UInt64) -> Bool {
         let ready = core.counts.ready
-        guard ready > 0 else { return false }
+        guard ready > 0, !core.isPaused else { return false }
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
         guard take(slot, limit, now) else { return false }
@@ -203,6 +203,22 @@ struct CoordinatorState: ~Copyable {
         for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
         perform()
         return !takenBack.isEmpty
+    }
+
+    /// What leases hold that has not begun is taken back.
+    mutating func pause(now: UInt64) {
+        collectAll(now: now)
+        core.pause(now: now, into: &output)
+        guard core.isPaused else { return }
+        takenBack.removeAll(keepingCapacity: true)
+        for slot in 0..<slots { link.reclaim(slot: slot, atMost: link.unstarted(slot: slot), into: &takenBack) }
+        for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+    }
+
+    mutating func resume(now: UInt64) {
+        core.resume(now: now, into: &output)
+        wakesAll = true
     }
 
     mutating func cancel(now: UInt64) {

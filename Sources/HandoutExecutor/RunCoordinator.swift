@@ -101,6 +101,11 @@ package final class RunCoordinator: @unchecked Sendable {
         }
     }
 
+    /// Starts nothing more until `resume`; what runs goes on.
+    package func pause() { locked { $0.pause(now: $1) } }
+
+    package func resume() { locked { $0.resume(now: $1) } }
+
     /// Starts nothing more; what runs may end.
     package func cancel() { locked { $0.cancel(now: $1) } }
 
@@ -188,7 +193,7 @@ extension CoordinatorState {
                 core.advance(now: now, into: &output)
                 perform()
             }
-            if !measurements.isEmpty, let next = nextMeasurement() { return next }
+            if !measurements.isEmpty, !core.isPaused, let next = nextMeasurement() { return next }
             if lend(slot, now) { return .run }
             core.idle(slot: slot)
             if helpOthers(slot, now) { continue }

@@ -6,6 +6,7 @@ extension SchedulerCore {
         precondition(!isStarted, "a run is started once")
         isStarted = true
         record(.runStarted(seed: configuration.seed), now, &output)
+        if isPaused { record(.runPaused, now, &output) }
         for row in 0..<graph.ownCount where remaining[row] == 0 && state(row) == RowState.waiting {
             if kinds[row] == Word.taskKind && traits[row] == 0 {
                 makeReady(row, key: declaredKey(row) | SchedulerCore.sourceKey, slot: -1, &output)
@@ -88,6 +89,19 @@ extension SchedulerCore {
         guard !isDraining else { return }
         drain(now, &output)
         settle(now, &output)
+    }
+
+    /// Starts nothing more until `resume`: what runs goes on, and what ends is counted. Again: nothing.
+    package mutating func pause(now: UInt64, into output: inout SchedulerOutput) {
+        guard !isPaused && !isDraining && openRows > 0 else { return }
+        isPaused = true
+        if isStarted { record(.runPaused, now, &output) }
+    }
+
+    package mutating func resume(now: UInt64, into output: inout SchedulerOutput) {
+        guard isPaused else { return }
+        isPaused = false
+        if isStarted && !hasFinished { record(.runResumed, now, &output) }
     }
 
     /// Takes events in their order; appends what follows from them.

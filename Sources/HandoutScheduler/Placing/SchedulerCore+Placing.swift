@@ -146,7 +146,7 @@ extension SchedulerCore {
     /// Gives ready tasks to workers, as far as they fit and the allocator wants, best rank first. O(classes) and
     /// O(log workers) a placement.
     package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
-        guard let placer, counts.ready > 0, !isDraining else { return }
+        guard let placer, counts.ready > 0, !isDraining, !isPaused else { return }
         if placer.decidesOneRound {
             placer.decidesOneRound = false
             placer.waitsSince = nil
