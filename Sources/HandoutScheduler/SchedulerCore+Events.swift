@@ -80,6 +80,8 @@ extension SchedulerCore {
             let row = Int(timer.task)
             if state(row) == RowState.paused && attempts[row] == timer.attempt {
                 makeReady(row, key: readyKey(row), slot: -1, &output)
+            } else if let placer, state(row) == RowState.ready {
+                endWait(row, placer, now: now)
             }
         }
     }

@@ -118,6 +118,7 @@ extension SchedulerCore {
             if let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
                 return (place, best.worker, best.variant)
             }
+            if queue.general != nil { continue }  // it could run elsewhere: nothing is kept for it
             // Where nothing could overtake it, nothing has to be kept.
             if !isBlocked && heads.count > 1 && placer.allocator.keepsRoom { placer.reserve(queue) }
             isBlocked = true
@@ -194,8 +195,15 @@ extension SchedulerCore {
         while let range = head(queue), range.key <= other || range.first == first {
             let row = Int(range.first)
             queue.queue.dropFirst(1)
-            if placer.followsData { target = nearData(row, queue, target, placer) }
-            placer.claim(row, queue, target.worker, target.variant)
+            if placer.followsData && queue.general == nil {
+                switch nearData(row, queue, target, placer, now: now) {
+                case .place(let worker, let variant): target = (worker, variant)
+                case .wait(let worker, let until):
+                    wait(row, queue, worker: worker, until: until, key: range.key, placer)
+                    continue
+                }
+            }
+            placer.claim(row, queue.general ?? queue, target.worker, target.variant)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
             if let entry = lease.entries.first {
@@ -207,23 +215,6 @@ extension SchedulerCore {
             guard let best = queue.best(placer.workers, beside: placer.reservation) else { return }
             target = best
         }
-    }
-
-    /// The worker that has most of the row's inputs, where it fits there; else the one that was chosen.
-    private func nearData(
-        _ row: Int, _ queue: ClassQueue, _ chosen: (worker: Int, variant: Int), _ placer: Placer
-    ) -> (worker: Int, variant: Int) {
-        var held: [Int: UInt64] = [:]
-        forEachInput(row) { input in
-            if let home = placer.homes[UInt32(input)] { held[Int(home.worker), default: 0] += home.bytes }
-        }
-        var best = (target: chosen, bytes: held[chosen.worker] ?? 0)
-        for (worker, bytes) in held.sorted(by: { $0.key < $1.key }) where bytes > best.bytes {
-            if let variant = queue.variant(on: worker, placer.workers, beside: placer.reservation) {
-                best = ((worker, variant), bytes)
-            }
-        }
-        return best.target
     }
 
     /// Rows whose values the row is given.
