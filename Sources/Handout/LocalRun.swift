@@ -12,6 +12,8 @@ package struct LocalRunOptions: Sendable {
     package var slots = 1
     /// What this machine has for the tasks; nil: a core a slot.
     package var worker: WorkerOffer?
+    /// What runs beside this one share with it; nil: nothing is shared.
+    package var shared: SharedCapacity?
     /// How to get more cores, for messages: `-j`.
     package var coresFlag: String?
     /// Receives warnings about the strategy.
@@ -146,6 +148,7 @@ package final class LocalRun: Sendable {
             strategist: driver.map { driver in
                 { driver.serve(&$0, now: $1, into: &$2, output: &$3) }
             })
+        if let shared = options.shared { coordinator.share(shared, weight: plan.graph.weight, slots: options.slots) }
     }
 
     private static var noMemory: PlanRefusal {
@@ -158,6 +161,7 @@ package final class LocalRun: Sendable {
     /// - Throws: `ThreadError` when no thread could be started.
     package func run(tick: (RunSnapshot, [RunNote]) -> Void) throws(ThreadError) -> RunOutcome {
         let begun = monotonicNow()
+        defer { coordinator.leaveShared() }
         coordinator.start()
         do {
             try pool.start { [coordinator] slot in coordinator.next(slot: slot) == .run }

@@ -39,6 +39,8 @@ struct CoordinatorState: ~Copyable {
     /// Answers what a strategy is asked; nil: there is none.
     private let strategist: Strategist?
     private var placements: [Placement] = []
+    /// Other runs share what this one runs on.
+    var shared: SharedPart?
 
     init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
@@ -161,15 +163,33 @@ struct CoordinatorState: ~Copyable {
     /// Lends the slot what it is to run next. False: nothing is ready for it.
     mutating func lend(_ slot: Int, _ now: UInt64) -> Bool {
         let ready = core.counts.ready
-        guard ready > 0, !core.isPaused else { return false }
+        guard ready > 0, !core.isPaused else {
+            shared?.wantsNothing()
+            return false
+        }
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
+        let recorded = output.events.count
         guard take(slot, limit, now) else { return false }
+        if shared != nil, !admits(slot, now, recorded) { return false }
         let claim = claimsMatter ? core.leaseClaim(ofSlot: slot) : nil
         link.lend(slot: slot, lease.entries, claim: claim, time: epoch + now)
         pace[slot].started(now: now)
         wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
         return true
+    }
+
+    /// Whether the runs beside this one leave room for the lease. Else its tasks are ready again, as if it had not been.
+    private mutating func admits(_ slot: Int, _ now: UInt64, _ recorded: Int) -> Bool {
+        let (cpu, memory) = core.amounts(of: lease.entries, slot: slot)
+        if shared?.admit(slot, SharedCapacity.Amounts(cpu: cpu, memory: memory), time: epoch + now) ?? true {
+            return true
+        }
+        let others = output.events[recorded...].filter { if case .taskStarted = $0.kind { false } else { true } }
+        output.events.replaceSubrange(recorded..., with: others)
+        for entry in lease.entries { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+        return false
     }
 
     /// Fills the lease. A strategy is asked first, and again when it knows too little.

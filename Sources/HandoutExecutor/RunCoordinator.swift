@@ -68,6 +68,21 @@ package final class RunCoordinator: @unchecked Sendable {
         }
     }
 
+    /// From now on the run shares what it runs on with others. Before `start`.
+    package func share(_ capacity: SharedCapacity, weight: Double, slots: Int) {
+        let number = capacity.join(weight: weight) { [gate] in gate.wakeAll() }
+        locked { state, _ in state.shared = SharedPart(capacity, number: number, slots: slots) }
+    }
+
+    /// Whatever of the run is still held of what it shares is free. After its end.
+    package func leaveShared() {
+        let part = locked { state, _ in
+            defer { state.shared = nil }
+            return state.shared
+        }
+        part?.capacity.leave(part?.number ?? 0)
+    }
+
     /// Takes what the slot has ended and returns when there is more for it to do. Called by the slot's own thread.
     package func next(slot: Int) -> Directive {
         gate.lock()
@@ -187,7 +202,10 @@ extension CoordinatorState {
     mutating func next(_ slot: Int, _ now: UInt64, isFirst: Bool, pause: UInt64) -> Step {
         if isFirst { report(slot: slot, now: now) }
         while true {
-            if isOver { return .stop }
+            if isOver {
+                shared?.release(slot, time: epoch + now)
+                return .stop
+            }
             if let task = expansions.popLast() { return .expand(task) }
             if let timer = core.nextTimer, timer <= now {
                 core.advance(now: now, into: &output)
@@ -196,6 +214,7 @@ extension CoordinatorState {
             if !measurements.isEmpty, !core.isPaused, let next = nextMeasurement() { return next }
             if lend(slot, now) { return .run }
             core.idle(slot: slot)
+            shared?.release(slot, time: epoch + now)
             if helpOthers(slot, now) { continue }
             if let timer = core.nextTimer, timer < now + pause { return .wait(until: timer) }
             return .wait(until: now + pause)

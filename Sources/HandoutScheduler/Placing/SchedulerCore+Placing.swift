@@ -321,6 +321,27 @@ extension SchedulerCore {
         placer.release(row, nanoseconds: nanoseconds, now: now)
     }
 
+    /// The most of cores (1/10 000) and of memory (bytes) that one of the tasks of a slot's lease claims.
+    package func amounts(of entries: [LeaseEntry], slot: Int) -> (cpu: UInt64, memory: UInt64) {
+        var most: (cpu: UInt64, memory: UInt64) = (0, 0)
+        func note(_ amounts: [ResourceAmount]) {
+            for amount in amounts {
+                if amount.resource == RequestTable.cpu { most.cpu = max(most.cpu, amount.amount) }
+                if amount.resource == RequestTable.memory { most.memory = max(most.memory, amount.amount) }
+            }
+        }
+        if let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] {
+            note(placer.classes[Int(claim.requestClass)].request.variants[Int(claim.variant)].amounts)
+            return most
+        }
+        let requests = graph.requests
+        for entry in entries {
+            let options = Int(optionIndices[declaredRow(of: entry.task.index)])
+            note(requests.requests[Int(requests.ofOptions[options])].variants[0].amounts)
+        }
+        return most
+    }
+
     /// Requests have to be looked at: what is ready may claim more than there is.
     package var claimsMatter: Bool { placer != nil }
 
