@@ -139,12 +139,13 @@ package final class LocalRun: Sendable {
                 strategy, graph: plan.graph, run: id, seed: plan.seed, deadline: plan.graph.deadline,
                 name: { row, _, _ in String(decoding: tables.name(of: TaskID(row)), as: UTF8.self) },
                 warn: options.warn)
+            configuration.tellsStrategy = driver?.wantsEvents ?? false
         }
         coordinator = RunCoordinator(
             graph: plan.graph, configuration: configuration, link: pool, worker: "local",
             coresFlag: options.coresFlag, clock: clock,
             strategist: driver.map { driver in
-                { driver.serve(&$0, now: $1, into: &$2, output: &$3) }
+                { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
             })
     }
 

@@ -66,6 +66,7 @@ package struct ClusterSimulator: ~Copyable {
         configuration.hasWorkers = true
         configuration.shared = options.shared
         configuration.allocator = options.allocator
+        configuration.tellsStrategy = options.tellsStrategy
         core = SchedulerCore(graph: graph, configuration: configuration)
         if let plan = options.plan { core.follow(plan) }
         random = SplitMix64(seed: options.seed ^ 0xC1A5_7E55)
@@ -107,6 +108,8 @@ package struct ClusterSimulator: ~Copyable {
             settle(strategy)
             if steps > 1_000_000 + 1_000 * core.rowCount { witness.report("the run does not end") }
         }
+        placements.removeAll()
+        if core.hasHeard { strategy(&core, now, &placements, &output) }
         return conclude()
     }
 
@@ -292,7 +295,7 @@ package struct ClusterSimulator: ~Copyable {
         perform()
         repeat {
             placements.removeAll(keepingCapacity: true)
-            let isAsked = core.hasQuestions || core.wantsRound(now: now)
+            let isAsked = core.hasQuestions || core.hasHeard || core.wantsRound(now: now)
             if isAsked { strategy(&core, now, &placements, &output) }
             core.place(now: now, into: &placements, output: &output)
             for placement in placements { start(placement) }
