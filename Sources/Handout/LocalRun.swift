@@ -14,8 +14,11 @@ package struct LocalRunOptions: Sendable {
     package var worker: WorkerOffer?
     /// How to get more cores, for messages: `-j`.
     package var coresFlag: String?
-    /// Receives warnings about the strategy.
+    /// Receives warnings about the strategy, and about trackers while the run goes on.
     package var warn: @Sendable (String) -> Void = { _ in }
+    /// Say what the worker has, before the run and while it goes on, and are used by nobody else from now on; `worker` is
+    /// what they said. They are stopped when the run is over.
+    package var trackers: RunTrackers?
     /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
     package var targets: [String] = []
     package var keepGoing = false
@@ -89,6 +92,8 @@ package final class LocalRun: Sendable {
     private let outputs: [(name: String, task: TaskID)]
     private let remarks: RemarkCollector?
     private let clock = RunClock()
+    /// As it is at the start.
+    private let worker: WorkerOffer
 
     /// - Parameter strategy: decides what runs, and is used by nobody else from now on; nil: the built-in order.
     /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
@@ -131,6 +136,12 @@ package final class LocalRun: Sendable {
             targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
             recordsEvents: options.recordsEvents)
         if let worker = options.worker { configuration.local = worker }
+        if let trackers = options.trackers {
+            configuration.local = trackers.worker
+            configuration.isTracked = true
+            configuration.guarded = trackers.guarded
+        }
+        worker = configuration.local
         configuration.taskMemory = options.taskMemory
         var driver: StrategyDriver?
         if let strategy, let allocator = StrategyDriver.allocator(strategy) {
@@ -146,7 +157,7 @@ package final class LocalRun: Sendable {
             coresFlag: options.coresFlag, clock: clock,
             strategist: driver.map { driver in
                 { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
-            })
+            }, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)
     }
 
     private static var noMemory: PlanRefusal {
@@ -160,6 +171,8 @@ package final class LocalRun: Sendable {
     package func run(tick: (RunSnapshot, [RunNote]) -> Void) throws(ThreadError) -> RunOutcome {
         let begun = monotonicNow()
         coordinator.start()
+        beginTracking()
+        defer { options.trackers?.stop() }
         do {
             try pool.start { [coordinator] slot in coordinator.next(slot: slot) == .run }
         } catch {
@@ -173,12 +186,29 @@ package final class LocalRun: Sendable {
         repeat {
             next += 100_000_000
             coordinator.wait(until: next)
+            options.trackers?.look()
             snapshot = coordinator.snapshot()
             tick(snapshot, coordinator.drainNotes())
             passEvents(isOver: snapshot.isFinished || snapshot.isAbandoned, &narrator)
         } while !snapshot.isFinished && !snapshot.isAbandoned
         if !snapshot.isAbandoned { pool.join() }
         return outcome(snapshot, seconds: Double(monotonicNow() - begun) / 1e9)
+    }
+
+    /// From now on trackers change the worker.
+    private func beginTracking() {
+        guard let trackers = options.trackers else { return }
+        trackers.begin(
+            RunTrackers.Outlets(
+                coordinator: coordinator, name: { [tables] in String(decoding: tables.name(of: $0), as: UTF8.self) },
+                changed: { [remarks, clock] in remarks?.note(.changed(Run.Event.Worker($0)), time: clock.now) },
+                warned: { [remarks, clock, warn = options.warn] problem in
+                    warn(problem.text)
+                    let warning = Run.Event.Warning(
+                        code: "tracker", message: problem.message, file: problem.file, line: problem.line)
+                    remarks?.note(.warned(warning), time: clock.now)
+                }),
+            clock: clock)
     }
 
     /// What happened since the last call; all of it when the run `isOver`.
@@ -194,7 +224,9 @@ package final class LocalRun: Sendable {
     }
 
     /// What makes events of this run's batches.
-    var narrator: EventNarrator { EventNarrator(run: id, plan: plan, tables: tables, slots: options.slots) }
+    var narrator: EventNarrator {
+        EventNarrator(run: id, plan: plan, tables: tables, worker: Run.Event.Worker(worker))
+    }
 
     /// Starts nothing more; what runs may end.
     package func cancel() { coordinator.cancel() }
