@@ -98,8 +98,9 @@ struct SimulateCommand: ParsableCommand {
                 strategy, graph: graph.graph, run: "simulation", seed: self.options.seed,
                 deadline: UInt64((request.deadline ?? 0) * 1e9), name: { _, row, _ in graph.graph.name(TaskID(row)) },
                 warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
-            let schedule = graph.schedule(StrategyDriver.allocator(strategy) ?? .loadBalanced, seed: self.options.seed)
-            {
+            let schedule = graph.schedule(
+                StrategyDriver.allocator(strategy) ?? .loadBalanced, seed: self.options.seed, tells: driver.wantsEvents
+            ) {
                 driver.serve(&$0, now: $1, into: &$2, output: &$3)
             }
             return SimulatedRun(instance, schedule, allocator: choice.title)

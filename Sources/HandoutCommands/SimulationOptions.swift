@@ -107,7 +107,9 @@ struct SimulationOptions: ParsableArguments {
             deadline: UInt64((request.deadline ?? 0) * 1e9),
             name: { GraphSimulation.name(plan.graph, $1, $2) },
             warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
-        let result = script.graph.run(StrategyDriver.allocator(strategy) ?? .loadBalanced) {
+        let result = script.graph.run(
+            StrategyDriver.allocator(strategy) ?? .loadBalanced, tells: driver.wantsEvents
+        ) {
             driver.serve(&$0, now: $1, into: &$2, output: &$3)
         }
         return SimulatedRun(script.graph, result, allocator: choice.title)

@@ -17,8 +17,11 @@ package enum RunNote: Sendable {
     case failed(FailureReport)
 }
 
-/// Answers what the scheduler asks a strategy, with the lock held: for as long as the strategy's budget allows.
-package typealias Strategist = (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void
+/// Answers what the scheduler asks a strategy, and tells it what happened, with the lock held: for as long as the
+/// strategy's budget allows. Given the moment, and what describes the attempts that failed since it was last called.
+package typealias Strategist = (
+    inout SchedulerCore, UInt64, [FailureReport], inout [Placement], inout SchedulerOutput
+) -> Void
 
 /// How a run stands.
 package struct RunSnapshot: Sendable {
@@ -41,23 +44,27 @@ package final class RunCoordinator: @unchecked Sendable {
     private let link: any WorkerLink
     private var state: CoordinatorState
     private let epoch: UInt64
+    private let keeper: (any ClaimKeeper)?
 
     /// - Parameters:
     ///   - worker: name of the link's worker, for reports.
     ///   - coresFlag: how to get more cores, for messages.
     ///   - clock: the run's own clock, which the times of its events are of.
     ///   - strategist: called by one thread at a time.
+    ///   - keeper: asked before attempts hold what the configuration names as `guarded`.
     package init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        coresFlag: String? = nil, clock: RunClock = RunClock(), strategist: Strategist? = nil
+        coresFlag: String? = nil, clock: RunClock = RunClock(), strategist: Strategist? = nil,
+        keeper: (any ClaimKeeper)? = nil
     ) {
         self.link = link
+        self.keeper = keeper
         epoch = clock.epoch
         state = CoordinatorState(
             graph: graph, configuration: configuration, link: link, worker: worker,
             capacity: Capacity(
                 workers: [configuration.local.capacity], shared: configuration.shared, coresFlag: coresFlag),
-            epoch: epoch, strategist: strategist)
+            epoch: epoch, strategist: strategist, keeper: keeper)
     }
 
     /// Makes the first tasks ready. Once, before any slot asks.
@@ -107,6 +114,14 @@ package final class RunCoordinator: @unchecked Sendable {
                 let measured = link.measure(task, attempt: attempt, after: history, slot: slot)
                 gate.lock()
                 state.measured(task, attempt, measured, now: now())
+            case .request(let claim):
+                gate.unlock()
+                let refused = keeper?.request(claim)
+                gate.lock()
+                if state.answered(claim, refused, slot: slot, now: now()) {
+                    wake()
+                    return .run
+                }
             case .wait(let until):
                 pause = min(pause * 2, 5_000_000)
                 state.idle += 1
@@ -167,6 +182,16 @@ package final class RunCoordinator: @unchecked Sendable {
         }
     }
 
+    /// The worker has, costs or is labelled otherwise from now on.
+    package func change(_ offer: WorkerOffer) { locked { $0.change(offer, now: $1) } }
+
+    /// What attempts hold now of these resources.
+    package func claimed(_ resources: [String]) -> [String: UInt64] {
+        locked { state, _ in
+            Dictionary(resources.map { ($0, state.core.claimed($0)) }, uniquingKeysWith: { first, _ in first })
+        }
+    }
+
     /// What failed for good, in the order in which it did.
     package var allFailures: [FailureReport] { locked { state, _ in state.failures } }
 
@@ -195,6 +220,8 @@ extension CoordinatorState {
         case expand(TaskID)
         /// Ask the functions among the task's options, outside the gate.
         case measure(TaskID, attempt: UInt16, after: AttemptHistory)
+        /// Ask a tracker for what the attempt is to hold, outside the gate.
+        case request(GuardedClaim)
         case wait(until: UInt64)
     }
 
@@ -203,6 +230,7 @@ extension CoordinatorState {
         if isFirst { report(slot: slot, now: now) }
         while true {
             if isOver {
+                tellEnd(now)
                 shared?.release(slot, time: epoch + now)
                 return .stop
             }
@@ -212,7 +240,7 @@ extension CoordinatorState {
                 perform()
             }
             if !measurements.isEmpty, !core.isPaused, let next = nextMeasurement() { return next }
-            if lend(slot, now) { return .run }
+            if let step = lend(slot, now) { return step }
             core.idle(slot: slot)
             shared?.release(slot, time: epoch + now)
             if helpOthers(slot, now) { continue }

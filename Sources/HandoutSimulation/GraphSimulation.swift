@@ -32,12 +32,15 @@ package struct GraphSimulation {
         return options
     }
 
-    /// Runs it under an allocator that decides while it goes on. `strategy` answers what a strategy is asked.
+    /// Runs it under an allocator that decides while it goes on. `strategy` answers what a strategy is asked; `tells`: it is
+    /// told what happens, too.
     package func run(
-        _ allocator: Allocator,
+        _ allocator: Allocator, tells: Bool = false,
         strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> ClusterResult {
-        ClusterSimulator(graph: graph, options: options(allocator), world: world).run(strategy: strategy)
+        var options = options(allocator)
+        options.tellsStrategy = tells
+        return ClusterSimulator(graph: graph, options: options, world: world).run(strategy: strategy)
     }
 
     /// Plans the whole graph, then runs it by that plan. With `isBetter`: unless an allocator that needs no plan does

@@ -66,6 +66,7 @@ package struct ClusterSimulator: ~Copyable {
         configuration.hasWorkers = true
         configuration.shared = options.shared
         configuration.allocator = options.allocator
+        configuration.tellsStrategy = options.tellsStrategy
         core = SchedulerCore(graph: graph, configuration: configuration)
         if let plan = options.plan { core.follow(plan) }
         core.measureTransfers { world.transfer(of: $0, to: $1, from: $2, to: $3).nanoseconds }
@@ -108,6 +109,8 @@ package struct ClusterSimulator: ~Copyable {
             settle(strategy)
             if steps > 1_000_000 + 1_000 * core.rowCount { witness.report("the run does not end") }
         }
+        placements.removeAll()
+        if core.hasHeard { strategy(&core, now, &placements, &output) }
         return conclude()
     }
 
@@ -293,7 +296,7 @@ package struct ClusterSimulator: ~Copyable {
         perform()
         repeat {
             placements.removeAll(keepingCapacity: true)
-            let isAsked = core.hasQuestions || core.wantsRound(now: now)
+            let isAsked = core.hasQuestions || core.hasHeard || core.wantsRound(now: now)
             if isAsked { strategy(&core, now, &placements, &output) }
             core.place(now: now, into: &placements, output: &output)
             for placement in placements { start(placement) }

@@ -83,8 +83,12 @@ final class Placer {
     @exclusivity(unchecked) var decidesOneRound = false
     /// Rows that a strategy chose, for slots to take: in its order, the first one last.
     @exclusivity(unchecked) var approved: [UInt32] = []
-    /// Workers that joined, changed, were lost or left, in order; kept for strategies only.
-    @exclusivity(unchecked) var notices: [(kind: WorkerNotice, worker: Int)] = []
+    /// A strategy wants to be told what happens.
+    @exclusivity(unchecked) var hears = false
+    /// What it was not told yet, in order.
+    @exclusivity(unchecked) var heard: [HeardEvent] = []
+    /// Resources, by index, that a tracker is asked for.
+    @exclusivity(unchecked) var guarded: Set<Int> = []
     /// What there was when the strategy was last asked.
     @exclusivity(unchecked) var roundStamp: UInt64 = 0
     /// When ready rows became so; kept for strategies only.
@@ -101,10 +105,14 @@ final class Placer {
     /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
     /// run must end all the same.
     private let onlyWorker: WorkerOffer?
+    /// It may have more, less and other labels later: requests are as they are.
+    private let isTracked: Bool
 
     init(
-        requests: RequestTable, pools: [String: UInt64], allocator: Allocator, seed: UInt64, onlyWorker: WorkerOffer?
+        requests: RequestTable, pools: [String: UInt64], allocator: Allocator, seed: UInt64, onlyWorker: WorkerOffer?,
+        isTracked: Bool = false
     ) {
+        self.isTracked = isTracked
         self.requests = requests
         self.allocator = allocator
         self.onlyWorker = onlyWorker
@@ -128,7 +136,7 @@ final class Placer {
     }
 
     private func bounded(_ request: TaskRequest) -> TaskRequest {
-        guard let onlyWorker else { return request }
+        guard let onlyWorker, !isTracked else { return request }
         var bounded = request
         bounded.worker = nil
         bounded.labels = []
@@ -413,7 +421,11 @@ final class Placer {
         }
         guard let worker = reservation?.worker ?? nearest(queue),
             let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
-        else { return }
+        else {
+            // What it waits for is gone: nobody knows for how long.
+            reservation = nil
+            return
+        }
         if reservation == nil { reservation = Reservation(requestClass: queue.number, worker: worker, kept: []) }
         for amount in variant.amounts
         where workers.free(worker, Int(amount.resource)) < amount.amount && reservation?.kept(amount.resource) == nil {

@@ -33,13 +33,18 @@ extension SchedulerCore {
     /// The claim of a slot's lease stands under this number.
     private static func claimNumber(ofSlot slot: Int) -> Int { Int(UInt32.max) - slot }
 
+    /// What the slot's lease claims.
+    func claim(ofSlot slot: Int, _ placer: Placer) -> Placer.Claim? {
+        placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))]
+    }
+
     func releaseClaim(ofSlot slot: Int, now: UInt64) {
         placer?.release(SchedulerCore.claimNumber(ofSlot: slot), nanoseconds: nil, now: now)
     }
 
     /// What the slot's lease holds; nil where claims do not matter.
     package func leaseClaim(ofSlot slot: Int) -> LeaseClaim? {
-        guard let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] else { return nil }
+        guard let placer, let claim = claim(ofSlot: slot, placer) else { return nil }
         let names = placer.requests.names
         let request = placer.classes[Int(claim.requestClass)].request
         let variant = request.variants[Int(claim.variant)]
@@ -74,6 +79,8 @@ extension SchedulerCore {
         // Another class may go first as soon as its first row ranks before the next of these.
         var other = UInt64.max
         for place in heads.indices where place > chosen.place { other = min(other, heads[place].head.key) }
+        // A tracker is asked for one attempt at a time.
+        let limit = placer.isGuarded(queue, chosen.variant) ? 1 : limit
         var given = 0
         while given < limit, let range = head(queue), given == 0 || range.key <= other {
             let count = min(limit - given, Int(range.count))
@@ -312,9 +319,9 @@ extension SchedulerCore {
     /// An attempt ended well: its claim is given back, and where its result is may be asked for.
     func ended(_ row: Int, slot: Int, nanoseconds: UInt64, bytes: UInt64, now: UInt64) {
         guard let placer else { return }
+        placer.now = now
         placer.forgetMeasurement(row)
         guard placer.hasWorkers else { return }
-        placer.now = now
         if placer.keepsHomes, let claim = placer.claims[UInt32(row)] {
             placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
         }
@@ -356,11 +363,15 @@ extension SchedulerCore {
         var pools = configuration.shared
         for limit in requests.limits { pools[requests.names[Int(limit.resource)]] = limit.amount }
         let isMeasured = graph.options.contains(where: \.isMeasured)
-        let isSimple = !configuration.hasWorkers && configuration.allocator.isIndifferent && !isMeasured
+        let isSimple =
+            !configuration.hasWorkers && configuration.allocator.isIndifferent && !isMeasured
+            && !configuration.isTracked
         if isSimple && neverBlocks(requests, pools, configuration) { return nil }
         let placer = Placer(
             requests: requests, pools: pools, allocator: configuration.allocator, seed: configuration.seed,
-            onlyWorker: configuration.hasWorkers ? nil : configuration.local)
+            onlyWorker: configuration.hasWorkers ? nil : configuration.local, isTracked: configuration.isTracked)
+        placer.guarded = Set(requests.names.indices.filter { configuration.guarded.contains(requests.names[$0]) })
+        placer.hears = configuration.tellsStrategy
         placer.hasNear = configuration.hasWorkers && hasNear(graph)
         placer.hasMeasured = isMeasured
         return placer
@@ -394,22 +405,33 @@ extension SchedulerCore {
         guard let placer else { preconditionFailure("workers join runs that have an allocator") }
         placer.hasWorkers = true
         let worker = placer.workers.join(offer, now: now)
-        if placer.allocator.isStrategy { placer.notices.append((.joined, worker)) }
+        placer.now = now
+        placer.hear(.worker(.joined, worker))
         return worker
     }
 
-    /// What a worker has, costs or is labelled has changed.
+    /// What a worker has, costs or is labelled has changed. Nothing that runs is stopped: where less is there than is
+    /// claimed, nothing more of it is given out.
     package mutating func change(_ offer: WorkerOffer, now: UInt64) {
-        guard let placer else { return }
-        let worker = placer.workers.join(offer, now: now)
-        if placer.allocator.isStrategy { placer.notices.append((.changed, worker)) }
+        guard let placer, let worker = placer.workers.number(of: offer.capacity.name) else { return }
+        placer.workers.change(worker, to: offer)
+        placer.now = now
+        placer.hear(.worker(.changed, worker))
+    }
+
+    /// What is claimed now of a resource, on all workers; 0 where nobody asks for it.
+    package func claimed(_ resource: String) -> UInt64 {
+        guard let placer, let index = placer.requests.names.firstIndex(of: resource) else { return 0 }
+        if placer.workers.isPool[index] { return placer.workers.claimed(0, index) }
+        return (0..<placer.workers.count).reduce(0) { $0 + placer.workers.claimed($1, index) }
     }
 
     /// A worker went away: attempts that it ran must be reported as failed with `lost` by the caller.
     package mutating func leave(worker: Int, isLost: Bool, now: UInt64) {
         guard let placer else { return }
         placer.workers.leave(worker, isLost: isLost)
-        if placer.allocator.isStrategy { placer.notices.append((isLost ? .lost : .left, worker)) }
+        placer.now = now
+        placer.hear(.worker(isLost ? .lost : .left, worker))
         placer.unpin(worker)
     }
 

@@ -185,13 +185,6 @@ extension SchedulerCore {
         return placer.workers.fits(queue.request.variants[wanted].amounts, on: worker) ? wanted : nil
     }
 
-    /// What happened to workers since this was last asked.
-    package func takeNotices() -> [(kind: WorkerNotice, worker: Int)] {
-        guard let placer else { return [] }
-        defer { placer.notices = [] }
-        return placer.notices
-    }
-
     /// Nanoseconds of the run's clock until which a strategy waits; 0: it does not.
     package var strategyWaitsUntil: UInt64 { placer?.waitsUntil ?? 0 }
 
@@ -202,6 +195,8 @@ extension SchedulerCore {
     package mutating func turnStrategyOff() {
         guard let placer else { return }
         placer.allocator = .loadBalanced
+        placer.hears = false
+        placer.heard = []
         placer.forgetScores()
     }
 
