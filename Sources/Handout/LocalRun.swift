@@ -156,7 +156,7 @@ package final class LocalRun: Sendable {
         }
         coordinator = RunCoordinator(
             graph: plan.graph, configuration: configuration, link: pool, worker: "local",
-            coresFlag: options.coresFlag, clock: clock,
+            most: options.trackers?.capacity, coresFlag: options.coresFlag, clock: clock,
             strategist: driver.map { driver in
                 { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
             }, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)

@@ -119,7 +119,7 @@ struct RunCommand: ParsableCommand {
     /// Plans for what trackers found; what was wrong with them may be why the plan is refused.
     private func plan(_ trackers: RunTrackers?) throws(CommandFailure) -> (Plan, [GivenParameter]) {
         guard let trackers else { return try options.plan(json: json) }
-        let capacity = Capacity(workers: [trackers.worker.capacity], coresFlag: "-j")
+        let capacity = Capacity(workers: [trackers.capacity], coresFlag: "-j")
         do { return try options.plan(json: json, capacity: capacity) } catch {
             for problem in trackers.warnings { Terminal.standard.line("warning: " + TextEscape.shown(problem.text)) }
             throw error

@@ -48,13 +48,15 @@ package final class RunCoordinator: @unchecked Sendable {
 
     /// - Parameters:
     ///   - worker: name of the link's worker, for reports.
+    ///   - most: what it has at most, where that may change; nil: what the configuration says.
     ///   - coresFlag: how to get more cores, for messages.
     ///   - clock: the run's own clock, which the times of its events are of.
     ///   - strategist: called by one thread at a time.
     ///   - keeper: asked before attempts hold what the configuration names as `guarded`.
     package init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        coresFlag: String? = nil, clock: RunClock = RunClock(), strategist: Strategist? = nil,
+        most: WorkerCapacity? = nil, coresFlag: String? = nil, clock: RunClock = RunClock(),
+        strategist: Strategist? = nil,
         keeper: (any ClaimKeeper)? = nil
     ) {
         self.link = link
@@ -63,7 +65,7 @@ package final class RunCoordinator: @unchecked Sendable {
         state = CoordinatorState(
             graph: graph, configuration: configuration, link: link, worker: worker,
             capacity: Capacity(
-                workers: [configuration.local.capacity], shared: configuration.shared, coresFlag: coresFlag),
+                workers: [most ?? configuration.local.capacity], shared: configuration.shared, coresFlag: coresFlag),
             epoch: epoch, strategist: strategist, keeper: keeper)
     }
 

@@ -23,7 +23,11 @@ package final class RunTrackers: @unchecked Sendable {
         /// Of before the run.
         var warnings: [TrackerProblem] = []
         var run: Outlets?
-        var stuck: Set<ObjectIdentifier> = []
+        /// By tracker, what it said last.
+        var totals: [Int: [String: UInt64]] = [:]
+        /// By thread.
+        var watches: [HangWatch] = []
+        var hanging: Set<Int> = []
     }
 
     /// Where news of a run go.
@@ -89,6 +93,9 @@ package final class RunTrackers: @unchecked Sendable {
     /// The worker as it holds now.
     package var worker: WorkerOffer { state.withLock { $0.worker.offer } }
 
+    /// What there was at most: what needs more could never run.
+    package var capacity: WorkerCapacity { state.withLock { $0.worker.most } }
+
     /// What was wrong before the run.
     package var warnings: [TrackerProblem] { state.withLock { $0.warnings } }
 
@@ -113,24 +120,42 @@ package final class RunTrackers: @unchecked Sendable {
         }
     }
 
-    /// Looks whether a tracker hangs in something that cannot be stopped: then what it said no longer holds.
+    /// Looks whether a thread hangs where nothing can stop it: what its trackers said does not hold until it goes on.
     func look() {
-        for thread in threads where thread.isStuck {
-            guard state.withLock({ $0.stuck.insert(ObjectIdentifier(thread)).inserted }) else { continue }
-            for (index, entry) in entries.enumerated() where entry.thread === thread {
-                let none = Dictionary(entry.facts.provides.map { ($0, UInt64(0)) }, uniquingKeysWith: { $1 })
-                let message = "tracker '\(entry.facts.name)' hangs in a library function that cannot be stopped"
-                take([.totals(none), .warning(TrackerProblem(message: message))], of: index)
+        for (number, thread) in threads.enumerated() {
+            let hangs = state.withLock { state in
+                if state.watches.count <= number { state.watches.append(HangWatch()) }
+                return state.watches[number].hangs(thread.slot)
             }
+            if hangs && state.withLock({ $0.hanging.insert(number).inserted }) {
+                suspend(thread)
+            } else if !hangs && state.withLock({ $0.hanging.remove(number) }) != nil {
+                resume(thread)
+            }
+        }
+    }
+
+    private func suspend(_ thread: TrackerThread) {
+        for (index, entry) in entries.enumerated() where entry.thread === thread {
+            let message = "tracker '\(entry.facts.name)' hangs in a library function that cannot be stopped"
+            let none = Dictionary(entry.facts.provides.map { ($0, UInt64(0)) }, uniquingKeysWith: { $1 })
+            take([.totals(none), .warning(TrackerProblem(message: message))], of: index, remembers: false)
+        }
+    }
+
+    private func resume(_ thread: TrackerThread) {
+        for (index, entry) in entries.enumerated() where entry.thread === thread {
+            if let totals = state.withLock({ $0.totals[index] }) { take([.totals(totals)], of: index) }
         }
     }
 
     /// The run is over, or there will be none.
     package func stop() { for thread in threads { thread.stop() } }
 
-    private func take(_ changes: [TrackedTotals.Change], of tracker: Int) {
+    private func take(_ changes: [TrackedTotals.Change], of tracker: Int, remembers: Bool = true) {
         // The coordinator is told with the mutex held: of two changes the later one must be the last.
         state.withLock { state in
+            for case .totals(let totals) in changes where remembers { state.totals[tracker] = totals }
             let isChanged = state.worker.take(changes, of: tracker)
             if isChanged, let run = state.run {
                 run.changed(state.worker.offer)

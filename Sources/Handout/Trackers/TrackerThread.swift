@@ -9,6 +9,22 @@ struct TrackerNews: Sendable {
     var changes: [TrackedTotals.Change]
 }
 
+/// Whether a thread hangs where nothing can stop it, looked at again and again: one that only waits for a busy machine looks
+/// so for a while.
+struct HangWatch: Sendable {
+    private static let patience: UInt64 = 5_000_000_000
+    private var since: UInt64?
+
+    mutating func hangs(_ slot: LeaseSlot, now: UInt64 = monotonicNow()) -> Bool {
+        guard slot.isStuck else {
+            since = nil
+            return false
+        }
+        since = since ?? now
+        return since.map { now - min(now, $0) >= HangWatch.patience } ?? false
+    }
+}
+
 /// Trackers that are asked on one thread, which is theirs: once before a run, and again and again while it goes on.
 ///
 /// No call of a tracker is made with a lock held. What is asked of the thread from others waits in a queue.
@@ -61,7 +77,8 @@ final class TrackerThread: @unchecked Sendable {
     // @unchecked: `state` and the jobs in it are touched with the gate locked, `made`, `tracked` and `due` on the thread.
     private let gate = Gate()
     private var state = State()
-    private let slot: LeaseSlot
+    /// Watched for deadlines.
+    let slot: LeaseSlot
     private var thread: NativeThread?
     private var made: Made = ([], nil)
     private var tracked: [TrackedTotals] = []
@@ -88,9 +105,10 @@ final class TrackerThread: @unchecked Sendable {
     private func waitForFacts() -> Bool {
         gate.lock()
         defer { gate.unlock() }
+        var watch = HangWatch()
         while state.facts == nil {
             gate.wait(until: monotonicNow() + 50_000_000)
-            if state.facts == nil && slot.isStuck {
+            if state.facts == nil && watch.hangs(slot) {
                 thread?.detach()
                 return false
             }
@@ -107,9 +125,6 @@ final class TrackerThread: @unchecked Sendable {
 
     /// What was found before the run.
     var first: [TrackerNews] { gate.withLock { state.first } }
-
-    /// The thread is in a library function that nothing can stop.
-    var isStuck: Bool { slot.isStuck }
 
     /// From now on trackers are probed, until `stop`.
     func begin(_ run: Run) {
@@ -128,9 +143,10 @@ final class TrackerThread: @unchecked Sendable {
         }
         guard let thread else { return }
         self.thread = nil
+        var watch = HangWatch()
         while !thread.join(within: 50_000_000) {
             // Nothing of it is waited for, and nothing that it uses goes away.
-            if slot.isStuck { return thread.detach() }
+            if watch.hangs(slot) { return thread.detach() }
         }
     }
 
@@ -201,10 +217,12 @@ final class TrackerThread: @unchecked Sendable {
         var news: [TrackerNews] = []
         for (number, tracker) in made.trackers.enumerated() {
             tracked.append(TrackedTotals(name: tracker.name, provides: tracker.provides))
-            // One that was registered may have less to give now: it is probed as soon as the run begins.
-            let registered = tracker.register()
-            due.append(registered == nil ? tracker.interval : 0)
-            let changes = tracked[number].take(registered ?? tracker.available(TrackerState()))
+            due.append(tracker.interval)
+            if let registered = tracker.register() {
+                news.append(TrackerNews(tracker: number, changes: tracked[number].take(registered)))
+            }
+            // There may be less to have now than there is.
+            let changes = tracked[number].take(tracker.available(TrackerState()))
             news.append(TrackerNews(tracker: number, changes: changes))
         }
         let facts = made.trackers.map {
