@@ -30,7 +30,7 @@ struct SharedWorkersTests {
     @Test func `cores are given by weight`() async throws {
         let workers = SharedWorkers(threads: 1)
         let heavy = try await start(busy(400, weight: 3), options: options(workers))
-        heavy.pause() // until the other is planned
+        heavy.pause()  // until the other is planned
         let light = try await start(busy(400, weight: 1), options: options(workers))
         heavy.resume()
         #expect(try await heavy.result.ok)
