@@ -42,6 +42,10 @@ extension Run.Event {
         case .taskFailed(let failure): return failed(failure)
         case .taskSkipped(let task, let reason):
             return "\"kind\":\"task_skipped\",\"task\":\(TextEscape.json(task)),\"reason\":\"\(reason.rawValue)\""
+        case .warning(let code, let message, let task, let worker):
+            return "\"kind\":\"warning\",\"code\":\(TextEscape.json(code)),\"message\":\(TextEscape.json(message)),"
+                + "\"file\":null,\"line\":null" + (task.map { ",\"task\":\(TextEscape.json($0))" } ?? "")
+                + (worker.map { ",\"worker\":\(TextEscape.json($0))" } ?? "")
         }
     }
 

@@ -35,6 +35,9 @@ extension Run {
             /// An attempt failed; `isFinal` of it says whether there is none after it.
             case taskFailed(TaskFailure)
             case taskSkipped(task: String, SkipReason)
+            /// Something to know of the run. `filter`: the strategy's filter keeps the task, and those that ask for the same,
+            /// from the worker; the message is its reason, or empty.
+            case warning(code: String, message: String, task: String?, worker: String?)
         }
 
         /// An attempt of a task.

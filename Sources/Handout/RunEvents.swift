@@ -3,11 +3,13 @@ import HandoutExecutor
 import HandoutPlan
 import HandoutWorker
 
-/// What a task said of itself.
+/// What a task said of itself, or a strategy of it.
 struct Remark: Sendable {
     enum Kind: Sendable {
         case logged(Run.Event.Level, String)
         case progressed(Double, String)
+        /// A strategy's filter keeps it from a worker, for that reason.
+        case refused(worker: String, String)
     }
     var time: UInt64
     var task: TaskID
@@ -27,6 +29,10 @@ final class RemarkCollector: @unchecked Sendable {
 
     func progressed(_ task: TaskID, _ fraction: Double, _ text: String, time: UInt64) {
         note(Remark(time: time, task: task, kind: .progressed(fraction, text)))
+    }
+
+    func refused(_ task: TaskID, _ worker: String, _ reason: String, time: UInt64) {
+        note(Remark(time: time, task: task, kind: .refused(worker: worker, reason)))
     }
 
     private func note(_ remark: Remark) { gate.withLock { remarks.append(remark) } }
@@ -100,6 +106,9 @@ struct EventNarrator: Sendable {
         case .logged(let level, let text): append(remark.time, .taskLogged(task, level, text), to: &output)
         case .progressed(let fraction, let text):
             append(remark.time, .taskProgressed(task, fraction, text), to: &output)
+        case .refused(let worker, let reason):
+            let kind = Run.Event.Kind.warning(code: "filter", message: reason, task: name(remark.task), worker: worker)
+            append(remark.time, kind, to: &output)
         }
     }
 

@@ -105,6 +105,7 @@ struct SimulationOptions: ParsableArguments {
             deadline: UInt64((request.deadline ?? 0) * 1e9),
             name: { GraphSimulation.name(plan.graph, $1, $2) },
             warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
+        driver.record = script.graph.record
         let result = script.graph.run(StrategyDriver.allocator(strategy) ?? .loadBalanced) {
             driver.serve(&$0, now: $1, into: &$2, output: &$3)
         }

@@ -195,6 +195,7 @@ extension SchedulerCore {
             let row = Int(range.first)
             queue.queue.dropFirst(1)
             if placer.followsData { target = nearData(row, queue, target, placer) }
+            if let record = placer.record { noteDecision(record, row, queue, target, placer) }
             placer.claim(row, queue, target.worker, target.variant)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
