@@ -87,7 +87,7 @@ struct ExplainCommand: ParsableCommand {
         let record = DecisionRecord(allocator: choice.title, until: until) { row, _ in graph.name(TaskID(row)) }
         try watch(graph, record)
         let schedule = try simulation.schedule(instance, choice, seed: options.seed, record: record)
-        if record.isUsed { return try explanations(record, graph) { _ in nil } }
+        if record.isUsed { return try explanations(record, graph) { _ in nil }.map(ScheduleExplainer.withoutSets) }
         let explainer = ScheduleExplainer(instance, schedule, allocator: choice.title, at: at?.seconds)
         return record.watches.map { explainer.explanation(of: graph.name(TaskID($0.declared))) }
     }

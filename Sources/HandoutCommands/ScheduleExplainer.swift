@@ -43,6 +43,20 @@ struct ScheduleExplainer {
         return explanation
     }
 
+    /// Labels are made of the table of run times: no label of the user's.
+    static func withoutSets(_ explanation: TaskExplanation) -> TaskExplanation {
+        var explanation = explanation
+        for wait in explanation.waits.indices {
+            explanation.waits[wait].obstacles = explanation.waits[wait].obstacles.map { obstacle in
+                guard obstacle.kind == .label else { return obstacle }
+                var unable = TaskExplanation.Obstacle(.unable)
+                unable.workers = obstacle.workers
+                return unable
+            }
+        }
+        return explanation
+    }
+
     private func state(_ ready: Double, _ entry: Schedule.Entry) -> TaskExplanation.State {
         guard let at else { return .done }
         return at < ready ? .waiting : at < entry.start ? .ready : at < entry.finish ? .running : .done

@@ -174,6 +174,7 @@ extension TaskExplanation.Obstacle {
             let wanted = values.map { TextEscape.shown($0) }.joined(separator: " or ")
             let own = has.map { "is \(TextEscape.shown($0))" } ?? "has none"
             return "label '\(TextEscape.shown(label ?? ""))' must be \(wanted), and \(own)"
+        case .unable: return "the file gives it no run time there"
         case .worker: return "it is to run on '\(name)' only (option worker)"
         case .planned: return "it is planned on '\(name)'"
         case .near: return "it is to run near a result, which is on '\(name)'"

@@ -105,6 +105,8 @@ package struct TaskExplanation: Sendable, Equatable {
             /// There is less of a resource than it asks for.
             case never
             case label
+            /// An instance file gives it no run time there.
+            case unable
             /// It is to run on another worker: its own wish, the plan's, or that of `near`.
             case worker, planned, near
             /// The worker has not joined, was lost, or has left.

@@ -23,12 +23,19 @@ extension SchedulerCore {
                 others.append((worker, variant))
             }
         }
+        // What the strategy refused runs only where the built-in allocator decides, because nothing runs at all.
+        let refusal = isNamed || placer.fallsBack ? nil : answer(record, row, queue, target.worker, placer)
+        let isForced = !isNamed && placer.allocator.isScored && !placer.fallsBack && refusal?.score == nil
+        let wasFallingBack = placer.fallsBack
+        placer.fallsBack = wasFallingBack || isForced
+        defer { placer.fallsBack = wasFallingBack }
         var choice = choice(record, row, queue, target, others, placer, isNamed: isNamed)
         choice.fitting = others.count + 1
         if choice.rule == .score { choice.ruledOut = refused(record, row, queue, others.map(\.worker), placer) }
         if placer.fallsBack {
             choice.allocator = "load-balanced"
-            choice.fallback = record.fallback ?? "the strategy left everything idle"
+            let reason = refusal?.reason.map { ": \($0)" } ?? ""
+            choice.fallback = record.fallback ?? "the strategy left everything idle\(reason)"
         }
         record.change(watch) { $0.choice = choice }
     }

@@ -438,4 +438,10 @@ extension Allocator {
         default: false
         }
     }
+
+    /// A strategy scores classes or tasks.
+    var isScored: Bool {
+        if case .scored = self { return true }
+        return false
+    }
 }
