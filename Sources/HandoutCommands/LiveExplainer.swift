@@ -90,11 +90,10 @@ struct LiveExplainer {
         guard let first = explanation.attempts.first else { return }
         let ready = readiness(name, row)
         explanation.ready = ready
-        // Of what starts at once the events are a moment apart.
-        guard first.start - ready.time > 0.001 else { return }
         var wait = TaskExplanation.Wait(from: ready.time, until: first.start)
         wait.obstacles = obstacles(row, at: (ready.time + first.start) / 2)
-        explanation.waits = [wait]
+        // What starts at once does so a moment later.
+        if first.start - ready.time > (wait.obstacles.isEmpty ? 1 : 0.001) { explanation.waits = [wait] }
     }
 
     private func readiness(_ name: String, _ row: Int) -> TaskExplanation.Ready {
