@@ -46,6 +46,8 @@ extension Run.Event {
         case .warning(let warning):
             return "\"kind\":\"warning\",\"code\":\(TextEscape.json(warning.code)),"
                 + "\"message\":\(TextEscape.json(warning.message)),\(place(warning.file, warning.line))"
+                + (warning.task.map { ",\"task\":\(TextEscape.json($0))" } ?? "")
+                + (warning.worker.map { ",\"worker\":\(TextEscape.json($0))" } ?? "")
         }
     }
 

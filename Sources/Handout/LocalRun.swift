@@ -153,6 +153,11 @@ package final class LocalRun: Sendable {
                 name: { row, _, _ in String(decoding: tables.name(of: TaskID(row)), as: UTF8.self) },
                 warn: options.warn)
             configuration.tellsStrategy = driver?.wantsEvents ?? false
+            if let remarks {
+                driver?.refused = { [clock] row, worker, reason in
+                    remarks.refused(TaskID(row), worker, reason ?? "", time: clock.now)
+                }
+            }
         }
         coordinator = RunCoordinator(
             graph: plan.graph, configuration: configuration, link: pool, worker: "local",

@@ -77,18 +77,27 @@ extension Run {
 
         /// What a warning says.
         public struct Warning: Sendable, Hashable {
-            /// What it is about: `tracker`.
+            /// What it is about: `tracker`; `filter`: the strategy's filter keeps the task, and those that ask for the
+            /// same, from the worker, and the message is its reason, or empty.
             public var code: String
             public var message: String
             /// Where in whose file it is wrong, if that is known.
             public var file: String?
             public var line: Int?
+            /// What it is about, where it is about one.
+            public var task: String?
+            public var worker: String?
 
-            public init(code: String, message: String, file: String? = nil, line: Int? = nil) {
+            public init(
+                code: String, message: String, file: String? = nil, line: Int? = nil, task: String? = nil,
+                worker: String? = nil
+            ) {
                 self.code = code
                 self.message = message
                 self.file = file
                 self.line = line
+                self.task = task
+                self.worker = worker
             }
         }
 

@@ -10,6 +10,8 @@ struct Remark: Sendable {
         case progressed(TaskID, Double, String)
         case changed(Run.Event.Worker)
         case warned(Run.Event.Warning)
+        /// A strategy's filter keeps the task from a worker, for that reason.
+        case refused(TaskID, worker: String, String)
     }
     var time: UInt64
     var kind: Kind
@@ -28,6 +30,10 @@ final class RemarkCollector: @unchecked Sendable {
 
     func progressed(_ task: TaskID, _ fraction: Double, _ text: String, time: UInt64) {
         note(.progressed(task, fraction, text), time: time)
+    }
+
+    func refused(_ task: TaskID, _ worker: String, _ reason: String, time: UInt64) {
+        note(.refused(task, worker: worker, reason), time: time)
     }
 
     func note(_ kind: Remark.Kind, time: UInt64) { gate.withLock { remarks.append(Remark(time: time, kind: kind)) } }
@@ -104,6 +110,9 @@ struct EventNarrator: Sendable {
             append(remark.time, .taskProgressed(named(task), fraction, text), to: &output)
         case .changed(let worker): append(remark.time, .workerChanged(worker), to: &output)
         case .warned(let warning): append(remark.time, .warning(warning), to: &output)
+        case .refused(let task, let worker, let reason):
+            let warning = Run.Event.Warning(code: "filter", message: reason, task: name(task), worker: worker)
+            append(remark.time, .warning(warning), to: &output)
         }
     }
 

@@ -48,6 +48,11 @@ enum AllocatorChoice {
         }
     }
 
+    var isInLua: Bool {
+        if case .builtIn = self { return false }
+        return true
+    }
+
     /// For reports: the name, or the file.
     var title: String {
         switch self {

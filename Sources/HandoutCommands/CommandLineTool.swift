@@ -33,7 +33,7 @@ struct HandoutLua: ParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, CheckCommand.self, PlanCommand.self, GraphCommand.self, TestCommand.self, InitCommand.self,
-            SimulateCommand.self, DoctorCommand.self,
+            SimulateCommand.self, ExplainCommand.self, DoctorCommand.self,
             CompletionsCommand.self, BenchmarkStateCommand.self,
         ])
 

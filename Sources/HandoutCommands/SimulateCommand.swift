@@ -1,13 +1,8 @@
 import ArgumentParser
 import Glibc
-import Handout
 import HandoutCore
-import HandoutInstances
 import HandoutPlacement
-import HandoutPlan
-import HandoutScheduler
 import HandoutSimulation
-import HandoutStrategy
 
 /// `handout-lua simulate`: runs a graph in virtual time, by one allocator or several, without running anything.
 struct SimulateCommand: ParsableCommand {
@@ -32,18 +27,7 @@ struct SimulateCommand: ParsableCommand {
 
     @OptionGroup var simulation: SimulationOptions
 
-    @Option(name: .customLong("fail"), help: ArgumentHelp("Probability that an attempt fails.", valueName: "p"))
-    var failureRate: Double = 0
-
-    @Option(
-        name: .customLong("slow"),
-        help: ArgumentHelp("Probability that a worker is four times slower than it says.", valueName: "p"))
-    var slowRate: Double = 0
-
-    @Option(
-        name: .customLong("lose"),
-        help: ArgumentHelp("Probability, for each attempt, that its worker dies; it comes back.", valueName: "p"))
-    var lossRate: Double = 0
+    @OptionGroup var faults: FaultOptions
 
     @Flag(
         help:
@@ -56,10 +40,6 @@ struct SimulateCommand: ParsableCommand {
 
     func validate() throws {
         if gantt != nil && allocator.count > 1 { throw ValidationError("--gantt: expected one allocator") }
-        for (name, rate) in [("--fail", failureRate), ("--slow", slowRate), ("--lose", lossRate)]
-        where !(0...1).contains(rate) {
-            throw ValidationError("\(name): expected a number from 0 to 1, got \(rate)")
-        }
     }
 
     func run() throws {
@@ -84,37 +64,10 @@ struct SimulateCommand: ParsableCommand {
 
     private func instanceRuns(_ choices: [AllocatorChoice]) throws -> [SimulatedRun] {
         let choices = choices.isEmpty ? [AllocatorChoice.builtIn("time", [:])] : choices
-        let instance = try read()
+        let instance = try SimulationOptions.instance(options.script)
         return try choices.map { choice in
-            let request = try simulation.request(choice, seed: options.seed)
-            if case .builtIn(let name, _) = choice, let allocator = SimulationAllocators.named(name) {
-                return SimulatedRun(instance, try allocator.schedule(instance, request), allocator: choice.title)
-            }
-            guard case .file(let path, let options) = choice else { preconditionFailure("instances have no script") }
-            let graph = InstanceGraph(instance)
-            let strategy = try AllocatorChoice.strategy(
-                file: path, options, seed: self.options.seed, budget: .ownInstructions, slot: nil)
-            let driver = StrategyDriver(
-                strategy, graph: graph.graph, run: "simulation", seed: self.options.seed,
-                deadline: UInt64((request.deadline ?? 0) * 1e9), name: { _, row, _ in graph.graph.name(TaskID(row)) },
-                warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
-            let schedule = graph.schedule(
-                StrategyDriver.allocator(strategy) ?? .loadBalanced, seed: self.options.seed, tells: driver.wantsEvents
-            ) {
-                driver.serve(&$0, now: $1, into: &$2, output: &$3)
-            }
+            let schedule = try simulation.schedule(instance, choice, seed: options.seed)
             return SimulatedRun(instance, schedule, allocator: choice.title)
-        }
-    }
-
-    private func read() throws -> PlacementInstance {
-        let file = options.script
-        do {
-            return try InstanceFile.read(try FileReading.bytes(of: file, limit: 1 << 30))
-        } catch let failure as FileReading.Failure {
-            throw CommandFailure(.environment, "\(TextEscape.shown(file)): \(failure)")
-        } catch {
-            throw CommandFailure(.usage, "\(TextEscape.shown(file)): \(TextEscape.shown("\(error)"))")
         }
     }
 
@@ -124,9 +77,7 @@ struct SimulateCommand: ParsableCommand {
         let cluster = try clusters.description()
         let (plan, parameters) = try options.plan(json: json, capacity: cluster?.capacity)
         var script = try simulation.script(plan, parameters, options, cluster)
-        script.graph.faults.failureRate = failureRate
-        script.graph.faults.slowRate = slowRate
-        script.graph.faults.deathRate = lossRate
+        script.graph.faults = faults.rates
         let choices = choices.isEmpty ? [script.choice] : choices
         return try choices.map { try simulation.run(script, $0) }
     }

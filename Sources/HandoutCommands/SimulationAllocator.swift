@@ -33,7 +33,13 @@ struct SimulationRequest {
 /// A name given to `--allocator`, as something that turns an instance into a schedule.
 protocol SimulationAllocator {
     var name: String { get }
+    /// The scheduler's own, where it decides while the run goes on; nil: it plans.
+    var online: Allocator? { get }
     func schedule(_ instance: PlacementInstance, _ request: SimulationRequest) throws -> Schedule
+}
+
+extension SimulationAllocator {
+    var online: Allocator? { nil }
 }
 
 /// The allocators by name. Those that decide while a run goes on, and files of Lua, come in here too.
@@ -102,6 +108,7 @@ private struct CostAllocator: SimulationAllocator {
 private struct OnlineAllocator: SimulationAllocator {
     let name: String
     let allocator: Allocator
+    var online: Allocator? { allocator }
 
     func schedule(_ instance: PlacementInstance, _ request: SimulationRequest) -> Schedule {
         InstanceGraph(instance).schedule(allocator, seed: request.seed)

@@ -107,6 +107,7 @@ struct SimulationOptions: ParsableArguments {
             deadline: UInt64((request.deadline ?? 0) * 1e9),
             name: { GraphSimulation.name(plan.graph, $1, $2) },
             warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
+        driver.record = script.graph.record
         let result = script.graph.run(
             StrategyDriver.allocator(strategy) ?? .loadBalanced, tells: driver.wantsEvents
         ) {

@@ -71,12 +71,5 @@ struct SimulationReport {
         }.joined(separator: "\n")
     }
 
-    /// At most three decimals.
-    static func shown(_ number: Double) -> String {
-        guard abs(number) < 1e15 else { return "\(number)" }
-        let thousandths = Int((abs(number) * 1000).rounded())
-        var fraction = String(thousandths % 1000 + 1000).dropFirst()
-        while fraction.last == "0" { fraction.removeLast() }
-        return (number < 0 ? "-" : "") + "\(thousandths / 1000)" + (fraction.isEmpty ? "" : ".\(fraction)")
-    }
+    static func shown(_ number: Double) -> String { ShownNumber.text(number) }
 }

@@ -14,6 +14,8 @@ package struct GraphSimulation {
     package var targets: [TaskID] = []
     package var outputs: [TaskID] = []
     package var faults = ClusterFaults()
+    /// Keeps why some tasks wait and are placed as they are; nil: nobody asks.
+    package var record: DecisionRecord?
 
     package init(graph: GraphColumns, workers: [SimulatedWorker], world: EstimateWorld) {
         self.graph = graph
@@ -40,6 +42,7 @@ package struct GraphSimulation {
     ) -> ClusterResult {
         var options = options(allocator)
         options.tellsStrategy = tells
+        options.record = record
         return ClusterSimulator(graph: graph, options: options, world: world).run(strategy: strategy)
     }
 
@@ -52,16 +55,25 @@ package struct GraphSimulation {
         trial.recordsInputs = true
         trial.faults = ClusterFaults()
         let first = ClusterSimulator(graph: graph, options: trial, world: world).run()
-        guard first.waiting == 0, let (instance, rows) = instance(of: first) else { return first }
-        var options = options(.fastest)
-        options.plan = placement(plan(instance), rows)
-        var best = ClusterSimulator(graph: graph, options: options, world: world).run()
-        guard let isBetter else { return best }
-        for allocator in [Allocator.fastest, .loadBalanced, .cost] {
-            let other = run(allocator)
-            if isBetter(other, best) { best = other }
+        guard first.waiting == 0, let (instance, rows) = instance(of: first) else { return recorded(trial) ?? first }
+        var chosen = options(.fastest)
+        chosen.plan = placement(plan(instance), rows)
+        var best = ClusterSimulator(graph: graph, options: chosen, world: world).run()
+        for allocator in isBetter == nil ? [] : [Allocator.fastest, .loadBalanced, .cost] {
+            let options = options(allocator)
+            let other = ClusterSimulator(graph: graph, options: options, world: world).run()
+            if isBetter?(other, best) ?? false { (best, chosen) = (other, options) }
         }
-        return best
+        return recorded(chosen) ?? best
+    }
+
+    /// The run that was chosen once more, kept; nil: nobody asks. It is the same each time.
+    private func recorded(_ options: ClusterOptions) -> ClusterResult? {
+        guard let record else { return nil }
+        if options.plan == nil { record.allocator += ", without a plan" }
+        var options = options
+        options.record = record
+        return ClusterSimulator(graph: graph, options: options, world: world).run()
     }
 
     /// What ran in a trial as an instance, and the attempts in its order.

@@ -32,6 +32,12 @@ package final class StrategyDriver: StrategyQueue {
     private var all: [(row: Int, index: Int)]?
     /// Whether the strategy still decides.
     package private(set) var isOn = true
+    /// Keeps what the strategy answers; nil: nobody asks.
+    package var record: DecisionRecord?
+    /// Is told when the strategy's filter says no, or no for another reason; nil: nobody asks.
+    package var refused: ((_ row: Int, _ worker: String, _ reason: String?) -> Void)?
+    /// What was told last, by class or task and worker.
+    private var refusals: [ScoreQuestion: String] = [:]
     /// The price so far, for its context.
     package var spent = 0.0
 
@@ -119,6 +125,7 @@ package final class StrategyDriver: StrategyQueue {
             do throws(StrategyProblem) {
                 try score(question, core, into: &scores)
                 failuresInARow = 0
+                record?.strategyAnswered()
             } catch {
                 return answerFailed(error, core)
             }
@@ -137,7 +144,10 @@ package final class StrategyDriver: StrategyQueue {
         let task = views.task(facts(row, classIndex: index, core))
         if question.workers.count == workerCount && question.workers.first == 0 {
             try strategy.score(task, view, into: choices)
-            for place in scores.indices { scores[place] = choices[place].filtered != 0 ? nil : choices[place].score }
+            for place in scores.indices {
+                scores[place] = choices[place].filtered != 0 ? nil : choices[place].score
+                keep(choices[place], question, row, place, core)
+            }
             return
         }
         // A view of the one worker that has changed: its number in callbacks is put right again.
@@ -149,6 +159,39 @@ package final class StrategyDriver: StrategyQueue {
             workerOffset = worker
             try strategy.score(task, &part, into: choices)
             scores[place] = choices[0].filtered != 0 ? nil : choices[0].score
+            keep(choices[0], question, row, worker, core)
+        }
+    }
+
+    /// Keeps or tells the answer, where somebody asks.
+    private func keep(
+        _ choice: handout_choice, _ question: ScoreQuestion, _ row: Int, _ worker: Int,
+        _ core: UnsafeMutablePointer<SchedulerCore>
+    ) {
+        guard record != nil || refused != nil else { return }
+        let isRefused = choice.filtered != 0
+        let reason = isRefused ? StrategyDriver.text(choice.reason) : nil
+        record?.answered(question, worker: worker, score: isRefused ? nil : choice.score, reason: reason)
+        guard let refused else { return }
+        let key = ScoreQuestion(requestClass: question.requestClass, row: question.row, workers: [worker])
+        guard isRefused else {
+            refusals.removeValue(forKey: key)
+            return
+        }
+        guard refusals[key] != reason ?? "", refusals.count < StrategyDriver.mostRefusals,
+            let name = core.pointee.workerFacts(worker)?.offer.capacity.name
+        else { return }
+        refusals[key] = reason ?? ""
+        refused(row, name, reason)
+    }
+
+    private static let mostRefusals = 100_000
+
+    private static func text(_ text: handout_text) -> String? {
+        text.bytes.map { bytes in
+            bytes.withMemoryRebound(to: UInt8.self, capacity: text.length) {
+                String(decoding: UnsafeBufferPointer(start: $0, count: text.length), as: UTF8.self)
+            }
         }
     }
 
@@ -163,6 +206,7 @@ package final class StrategyDriver: StrategyQueue {
         do throws(StrategyProblem) {
             let answer = try strategy.allocate(views.view())
             failuresInARow = 0
+            record?.strategyAnswered()
             let chosen = answer.placements.map { placement in
                 (
                     row: Int(placement.task), worker: Int(placement.worker),
@@ -185,6 +229,7 @@ package final class StrategyDriver: StrategyQueue {
     }
 
     private func failed(_ problem: StrategyProblem, _ core: UnsafeMutablePointer<SchedulerCore>, inARow: Int) {
+        record?.strategyFailed(problem.text)
         if inARow < 3 {
             warn(problem.text + " (this round is decided by load-balanced)")
             core.pointee.decideOneRound()

@@ -62,7 +62,7 @@ package struct ClusterSimulator: ~Copyable {
         self.world = world
         var configuration = SchedulerConfiguration(
             slots: 1, keepGoing: options.keepGoing, seed: options.seed, targets: options.targets,
-            outputs: options.outputs, recordsEvents: options.recordsEvents)
+            outputs: options.outputs, recordsEvents: options.recordsEvents || options.record != nil)
         configuration.hasWorkers = true
         configuration.shared = options.shared
         configuration.allocator = options.allocator
@@ -70,6 +70,10 @@ package struct ClusterSimulator: ~Copyable {
         core = SchedulerCore(graph: graph, configuration: configuration)
         if let plan = options.plan { core.follow(plan) }
         core.measureTransfers { world.transfer(of: $0, to: $1, from: $2, to: $3).nanoseconds }
+        if let record = options.record {
+            core.keep(record)
+            record.later = options.workers.filter { $0.joinsAt > 0 }.map { ($0.offer.capacity.name, $0.joinsAt) }
+        }
         random = SplitMix64(seed: options.seed ^ 0xC1A5_7E55)
         let count = options.workers.count
         numbers = Array(repeating: -1, count: count)
@@ -101,6 +105,11 @@ package struct ClusterSimulator: ~Copyable {
         settle(strategy)
         var steps = 0
         while finishes == 0, witness.violation == nil, let (time, event) = future.next() {
+            if let until = options.record?.until, time > until {
+                // What comes later is not asked about.
+                if let record = options.record { core.conclude(record) }
+                return result
+            }
             now = max(now, time)
             handle(event)
             steps += 1
@@ -111,6 +120,7 @@ package struct ClusterSimulator: ~Copyable {
         }
         placements.removeAll()
         if core.hasHeard { strategy(&core, now, &placements, &output) }
+        if let record = options.record { core.conclude(record) }
         return conclude()
     }
 
@@ -252,7 +262,10 @@ package struct ClusterSimulator: ~Copyable {
                 into: &output)
             if accepted { committed(attempt) }
         }
-        guard accepted else { return }
+        guard accepted else {
+            options.record?.superseded(attempt.task.index, attempt: Int(attempt.number), now: now)
+            return
+        }
         if attempt.isReported { witness.report("\(attempt.task): an attempt that had ended before was booked") }
         attempts[Int(index)].isReported = true
         running[worker].remove(index)
@@ -296,6 +309,7 @@ package struct ClusterSimulator: ~Copyable {
         perform()
         repeat {
             placements.removeAll(keepingCapacity: true)
+            if let record = options.record { core.findRows(record) }
             let isAsked = core.hasQuestions || core.hasHeard || core.wantsRound(now: now)
             if isAsked { strategy(&core, now, &placements, &output) }
             core.place(now: now, into: &placements, output: &output)
@@ -311,6 +325,7 @@ package struct ClusterSimulator: ~Copyable {
             plannedTimer = time
             future.plan(.timer, at: max(time, now))
         }
+        if let record = options.record { core.look(record, now: now) }
         if options.checksRules, witness.violation == nil, let problem = core.sanityProblem() {
             witness.report("state: \(problem)")
         }
@@ -339,6 +354,7 @@ package struct ClusterSimulator: ~Copyable {
             index += 1
         }
         if options.recordsEvents { encoder.append(contentsOf: output.events) }
+        options.record?.take(output.events)
         output.clear()
     }
 
@@ -352,6 +368,9 @@ package struct ClusterSimulator: ~Copyable {
             audit.started(row, origin, placement.variant, worker, &witness)
         }
         let begins = now + bring(row, to: worker)
+        options.record?.placed(
+            row, attempt: Int(placement.entry.attempt), worker: options.workers[worker].offer.capacity.name, now: now,
+            begins: begins)
         let speed = options.workers[worker].offer.speed
         var takes = world.duration(row, origin: origin, worker: worker, variant: placement.variant, speed: speed)
         if slowness[worker] != 1 { takes = UInt64(Double(takes) * slowness[worker]) }

@@ -61,7 +61,7 @@ package enum ClusterFault: Sendable, CaseIterable {
     case acceptStale
 }
 
-package struct ClusterOptions: Sendable {
+package struct ClusterOptions {
     package var seed: UInt64
     package var workers: [SimulatedWorker]
     package var shared: [String: UInt64] = [:]
@@ -79,6 +79,8 @@ package struct ClusterOptions: Sendable {
     package var tellsStrategy = false
     /// The result says what every attempt was given.
     package var recordsInputs = false
+    /// Keeps why some tasks wait and are placed as they are; nil: nobody asks.
+    package var record: DecisionRecord?
 
     package init(seed: UInt64, workers: [SimulatedWorker]) {
         self.seed = seed

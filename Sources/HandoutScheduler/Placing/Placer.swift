@@ -8,10 +8,16 @@ package struct Placement: Sendable, Equatable {
 }
 
 /// What a strategy is asked: one class, or with `row` one task, and workers on which it fits.
-package struct ScoreQuestion: Sendable {
+package struct ScoreQuestion: Sendable, Hashable {
     package var requestClass: Int
     package var row: UInt32?
     package var workers: [Int]
+
+    package init(requestClass: Int, row: UInt32?, workers: [Int]) {
+        self.requestClass = requestClass
+        self.row = row
+        self.workers = workers
+    }
 }
 
 /// What happened to a worker.
@@ -101,6 +107,8 @@ final class Placer {
     @exclusivity(unchecked) var dataWaits = DataWaits()
     /// Nanoseconds until the value of a row is with another row; nil: not known.
     @exclusivity(unchecked) var transfer: ((_ input: Int, _ row: Int, _ from: Int, _ to: Int) -> UInt64)?
+    /// Keeps why some rows are placed as they are; nil: nobody asks.
+    @exclusivity(unchecked) var record: DecisionRecord?
 
     /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
     /// run must end all the same.
@@ -217,6 +225,9 @@ final class Placer {
         dataWaits.note(added, for: key)
         return added
     }
+
+    /// The class that ready rows of a class are in when they are to run on that worker only.
+    func knownPinned(_ number: Int, to worker: Int) -> Int? { pinnedClasses[UInt64(number) << 32 | UInt64(worker)] }
 
     /// What was to run on that worker only may run anywhere.
     func unpin(_ worker: Int) {

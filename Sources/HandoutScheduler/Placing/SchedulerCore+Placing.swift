@@ -210,6 +210,7 @@ extension SchedulerCore {
                     continue
                 }
             }
+            if let record = placer.record { noteDecision(record, row, queue.general ?? queue, target, placer) }
             placer.claim(row, queue.general ?? queue, target.worker, target.variant)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
@@ -470,5 +471,11 @@ extension Allocator {
         case .scored, .rounds: true
         default: false
         }
+    }
+
+    /// A strategy scores classes or tasks.
+    var isScored: Bool {
+        if case .scored = self { return true }
+        return false
     }
 }

@@ -167,6 +167,9 @@ extension SchedulerCore {
             let queue = placer.classes[requestClass(of: choice.row, placer)]
             queue.look(at: choice.worker, placer.workers)
             guard let variant = fitting(choice.variant, queue, choice.worker, placer) else { continue }
+            if let record = placer.record {
+                noteDecision(record, choice.row, queue, (choice.worker, variant), placer, isNamed: true)
+            }
             placer.claim(choice.row, queue, choice.worker, variant)
             lease.clear()
             give(choice.row, choice.worker, now, &lease, &output)
