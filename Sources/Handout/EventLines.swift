@@ -23,6 +23,8 @@ extension Run.Event {
         case .runStarted(let name, let seed):
             return "\"kind\":\"run_started\",\"name\":\(TextEscape.json(name)),\"seed\":\(seed)"
         case .runFinished(let ok, let seconds): return "\"kind\":\"run_finished\",\"ok\":\(ok),\"seconds\":\(seconds)"
+        case .runPaused: return "\"kind\":\"run_paused\""
+        case .runResumed: return "\"kind\":\"run_resumed\""
         case .workerJoined(let worker): return "\"kind\":\"worker_joined\",\(of(worker))"
         case .workerChanged(let worker): return "\"kind\":\"worker_changed\",\(of(worker))"
         case .mapExpanded(let task, let count):

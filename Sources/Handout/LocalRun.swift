@@ -12,6 +12,8 @@ package struct LocalRunOptions: Sendable {
     package var slots = 1
     /// What this machine has for the tasks; nil: a core a slot.
     package var worker: WorkerOffer?
+    /// What runs beside this one share with it; nil: nothing is shared.
+    package var shared: SharedCapacity?
     /// How to get more cores, for messages: `-j`.
     package var coresFlag: String?
     /// Receives warnings about the strategy, and about trackers while the run goes on.
@@ -158,6 +160,7 @@ package final class LocalRun: Sendable {
             strategist: driver.map { driver in
                 { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
             }, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)
+        if let shared = options.shared { coordinator.share(shared, weight: plan.graph.weight, slots: options.slots) }
     }
 
     private static var noMemory: PlanRefusal {
@@ -170,6 +173,7 @@ package final class LocalRun: Sendable {
     /// - Throws: `ThreadError` when no thread could be started.
     package func run(tick: (RunSnapshot, [RunNote]) -> Void) throws(ThreadError) -> RunOutcome {
         let begun = monotonicNow()
+        defer { coordinator.leaveShared() }
         coordinator.start()
         beginTracking()
         defer { options.trackers?.stop() }
@@ -227,6 +231,11 @@ package final class LocalRun: Sendable {
     var narrator: EventNarrator {
         EventNarrator(run: id, plan: plan, tables: tables, worker: Run.Event.Worker(worker))
     }
+
+    /// Starts nothing more until `resume`; what runs goes on.
+    package func pause() { coordinator.pause() }
+
+    package func resume() { coordinator.resume() }
 
     /// Starts nothing more; what runs may end.
     package func cancel() { coordinator.cancel() }

@@ -23,6 +23,8 @@ extension Run {
         public enum Kind: Sendable, Hashable {
             case runStarted(name: String, seed: UInt64)
             case runFinished(ok: Bool, seconds: Double)
+            case runPaused
+            case runResumed
             case workerJoined(Worker)
             /// What the worker has, costs or is labelled is another, by what a tracker found.
             case workerChanged(Worker)

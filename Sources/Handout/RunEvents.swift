@@ -129,6 +129,8 @@ struct EventNarrator: Sendable {
             let number = max(1, number)
             return .taskFailed(failed(task, number, ended, isFinal, retryAfter, reports[key(task, number)]))
         case .taskSkipped(let task, let reason): return .taskSkipped(task: name(task), Run.Event.SkipReason(reason))
+        case .runPaused: return .runPaused
+        case .runResumed: return .runResumed
         case .runFinished(let ok): return .runFinished(ok: ok, seconds: seconds(event.time))
         }
     }

@@ -94,9 +94,9 @@ private struct RunStarter: Sendable {
 
     /// This machine, without what trackers say.
     private var worker: WorkerOffer {
-        WorkerOffer(
-            capacity: WorkerCapacity(
-                name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": ProcessFacts.memory]))
+        let memory = options.workers.shared?.memory ?? ProcessFacts.memory
+        return WorkerOffer(
+            capacity: WorkerCapacity(name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": memory]))
     }
 
     private func startTrackers() throws(ScriptError) -> RunTrackers? {
@@ -146,6 +146,7 @@ private struct RunStarter: Sendable {
         let channel = EventChannel()
         var local = LocalRunOptions()
         local.slots = threads
+        local.shared = options.workers.shared?.capacity
         local.targets = options.targets
         local.keepGoing = options.keepGoing
         local.taskMemory = UInt64(max(0, options.limits.taskMemory))

@@ -16,6 +16,7 @@ struct RunCommand: ParsableCommand {
         discussion: """
             Standard output gets one JSON object with the outputs; everything else goes to standard error.
             Ctrl-C once ends the run after what is running; twice ends that too.
+            SIGUSR1 pauses the run: nothing more is started, what runs goes on. SIGUSR2 lets it go on.
             """)
 
     @OptionGroup var options: ScriptOptions
@@ -128,6 +129,7 @@ struct RunCommand: ParsableCommand {
     private func perform(_ run: LocalRun, _ taskProgress: TaskProgress) throws -> RunOutcome {
         let display = ProgressDisplay(progress, taskProgress, name: { run.name(of: $0) })
         var interrupts: Int32 = 0
+        var isPaused = false
         let begun = monotonicSeconds()
         var isLate = false
         do {
@@ -142,6 +144,11 @@ struct RunCommand: ParsableCommand {
                         run.stop()
                     }
                     interrupts = now
+                }
+                if (handout_is_paused() != 0) != isPaused {
+                    isPaused.toggle()
+                    if isPaused { run.pause() } else { run.resume() }
+                    display.say(isPaused ? "paused: nothing more is started (SIGUSR2 lets it go on)" : "going on")
                 }
                 if let timeout, !isLate, monotonicSeconds() - begun > Double(timeout.nanoseconds) / 1e9 {
                     isLate = true

@@ -53,9 +53,11 @@ struct SimulationOptions: ParsableArguments {
         }
         let deadline = try seconds("deadline") ?? deadline?.seconds
         let budget = try seconds("budget") ?? budget?.seconds
-        return SimulationRequest(
+        var request = SimulationRequest(
             deadline: deadline, budget: evaluations == nil ? budget ?? 2 : budget, evaluations: evaluations ?? .max,
             seed: seed)
+        if let slack = try seconds("slack") { request.slack = UInt64(min(slack * 1e9, 1e18)) }
+        return request
     }
 
     /// A script that is run in virtual time.

@@ -30,7 +30,7 @@ extension CoordinatorState {
     /// A tracker has answered, outside the gate; `refused`: in how many nanoseconds it is to be asked again. True: the slot
     /// runs it now.
     mutating func answered(_ claim: GuardedClaim, _ refused: UInt64?, slot: Int, now: UInt64) -> Bool {
-        if refused == nil && !core.isDraining && !isOver {
+        if refused == nil && !core.isDraining && !core.isPaused && !isOver {
             core.granted(claim.entry, slot: slot, now: now, output: &output)
             held[slot] = claim
             start([claim.entry], claim.claim, on: slot, now)

@@ -45,6 +45,8 @@ struct CoordinatorState: ~Copyable {
     /// By slot: what its lease holds that a tracker was asked for.
     var held: [GuardedClaim?]
     private var placements: [Placement] = []
+    /// Other runs share what this one runs on.
+    var shared: SharedPart?
 
     init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
@@ -176,10 +178,14 @@ struct CoordinatorState: ~Copyable {
     /// Lends the slot what it is to run next, or says what a tracker is to be asked before; nil: nothing is ready for it.
     mutating func lend(_ slot: Int, _ now: UInt64) -> Step? {
         let ready = core.counts.ready
-        guard ready > 0 else { return nil }
+        guard ready > 0, !core.isPaused else {
+            shared?.wantsNothing()
+            return nil
+        }
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
         guard take(slot, limit, now) else { return nil }
+        if shared != nil, !admits(slot, now) { return nil }
         let claim = claimsMatter ? core.leaseClaim(ofSlot: slot) : nil
         if !held.isEmpty, let asked = guardedClaim(lease.entries, claim) {
             core.withdrawStart(of: asked.entry, output: &output)
@@ -195,6 +201,18 @@ struct CoordinatorState: ~Copyable {
         link.lend(slot: slot, entries, claim: claim, time: epoch + now)
         pace[slot].started(now: now)
         wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
+    }
+
+    /// Whether the runs beside this one leave room for the lease. Else its tasks are ready again, as if it had not been.
+    private mutating func admits(_ slot: Int, _ now: UInt64) -> Bool {
+        let (cpu, memory) = core.amounts(of: lease.entries, slot: slot)
+        if shared?.admit(slot, SharedCapacity.Amounts(cpu: cpu, memory: memory), time: epoch + now) ?? true {
+            return true
+        }
+        for entry in lease.entries.reversed() { core.withdrawStart(of: entry, output: &output) }
+        for entry in lease.entries { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+        return false
     }
 
     /// Fills the lease. A strategy is asked first, and again when it knows too little.
@@ -238,6 +256,22 @@ struct CoordinatorState: ~Copyable {
         for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
         perform()
         return !takenBack.isEmpty
+    }
+
+    /// What leases hold that has not begun is taken back.
+    mutating func pause(now: UInt64) {
+        collectAll(now: now)
+        core.pause(now: now, into: &output)
+        guard core.isPaused else { return }
+        takenBack.removeAll(keepingCapacity: true)
+        for slot in 0..<slots { link.reclaim(slot: slot, atMost: link.unstarted(slot: slot), into: &takenBack) }
+        for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+    }
+
+    mutating func resume(now: UInt64) {
+        core.resume(now: now, into: &output)
+        wakesAll = true
     }
 
     mutating func cancel(now: UInt64) {

@@ -77,6 +77,21 @@ package final class RunCoordinator: @unchecked Sendable {
         }
     }
 
+    /// From now on the run shares what it runs on with others. Before `start`.
+    package func share(_ capacity: SharedCapacity, weight: Double, slots: Int) {
+        let number = capacity.join(weight: weight) { [gate] in gate.wakeAll() }
+        locked { state, _ in state.shared = SharedPart(capacity, number: number, slots: slots) }
+    }
+
+    /// Whatever of the run is still held of what it shares is free. After its end.
+    package func leaveShared() {
+        let part = locked { state, _ in
+            defer { state.shared = nil }
+            return state.shared
+        }
+        part?.capacity.leave(part?.number ?? 0)
+    }
+
     /// Takes what the slot has ended and returns when there is more for it to do. Called by the slot's own thread.
     package func next(slot: Int) -> Directive {
         gate.lock()
@@ -117,6 +132,11 @@ package final class RunCoordinator: @unchecked Sendable {
             }
         }
     }
+
+    /// Starts nothing more until `resume`; what runs goes on.
+    package func pause() { locked { $0.pause(now: $1) } }
+
+    package func resume() { locked { $0.resume(now: $1) } }
 
     /// Starts nothing more; what runs may end.
     package func cancel() { locked { $0.cancel(now: $1) } }
@@ -213,6 +233,7 @@ extension CoordinatorState {
         while true {
             if isOver {
                 tellEnd(now)
+                shared?.release(slot, time: epoch + now)
                 return .stop
             }
             if let task = expansions.popLast() { return .expand(task) }
@@ -220,9 +241,10 @@ extension CoordinatorState {
                 core.advance(now: now, into: &output)
                 perform()
             }
-            if !measurements.isEmpty, let next = nextMeasurement() { return next }
+            if !measurements.isEmpty, !core.isPaused, let next = nextMeasurement() { return next }
             if let step = lend(slot, now) { return step }
             core.idle(slot: slot)
+            shared?.release(slot, time: epoch + now)
             if helpOthers(slot, now) { continue }
             if let timer = core.nextTimer, timer < now + pause { return .wait(until: timer) }
             return .wait(until: now + pause)

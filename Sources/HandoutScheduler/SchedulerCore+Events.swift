@@ -7,6 +7,7 @@ extension SchedulerCore {
         isStarted = true
         placer?.now = now
         record(.runStarted(seed: configuration.seed), now, &output)
+        if isPaused { record(.runPaused, now, &output) }
         placer?.hearStart()
         for row in 0..<graph.ownCount where remaining[row] == 0 && state(row) == RowState.waiting {
             if kinds[row] == Word.taskKind && traits[row] == 0 {
@@ -82,6 +83,8 @@ extension SchedulerCore {
             let row = Int(timer.task)
             if state(row) == RowState.paused && attempts[row] == timer.attempt {
                 makeReady(row, key: readyKey(row), slot: -1, &output)
+            } else if let placer, state(row) == RowState.ready {
+                endWait(row, placer, now: now)
             }
         }
     }
@@ -91,6 +94,19 @@ extension SchedulerCore {
         guard !isDraining else { return }
         drain(now, &output)
         settle(now, &output)
+    }
+
+    /// Starts nothing more until `resume`: what runs goes on, and what ends is counted. Again: nothing.
+    package mutating func pause(now: UInt64, into output: inout SchedulerOutput) {
+        guard !isPaused && !isDraining && openRows > 0 else { return }
+        isPaused = true
+        if isStarted { record(.runPaused, now, &output) }
+    }
+
+    package mutating func resume(now: UInt64, into output: inout SchedulerOutput) {
+        guard isPaused else { return }
+        isPaused = false
+        if isStarted && !hasFinished { record(.runResumed, now, &output) }
     }
 
     /// Takes events in their order; appends what follows from them.

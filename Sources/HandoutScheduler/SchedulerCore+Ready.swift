@@ -105,6 +105,7 @@ extension SchedulerCore {
         slot: Int, limit: Int, now: UInt64, into lease: inout LeaseBuffer, output: inout SchedulerOutput
     ) -> Int {
         precondition(slot >= 0 && slot < local.count, "no such slot")
+        guard !isPaused else { return 0 }
         if let placer { return takePlaced(slot, limit, now, placer, &lease, &output) }
         // Others reported without taking: what they made ready is anyone's.
         if localCount > (local[slot].count > 0 ? 1 : 0) { shareLocal(except: slot) }

@@ -76,6 +76,8 @@ package struct SchedulerCore: ~Copyable {
     var isStarted = false
     /// Nothing more is started.
     package internal(set) var isDraining = false
+    /// Nothing is started until the run goes on.
+    package internal(set) var isPaused = false
     var hasFinished = false
 
     static let streamingEdge: UInt32 = 1 << 31

@@ -57,6 +57,8 @@ struct StrategyNarrator {
         switch kind {
         case .runStarted(let seed):
             return ("run_started", ["name": .string(graph.name), "seed": .integer(Int(truncatingIfNeeded: seed))])
+        case .runPaused: return ("run_paused", [:])
+        case .runResumed: return ("run_resumed", [:])
         case .runFinished(let ok): return ("run_finished", ["ok": .boolean(ok), "seconds": .float(seconds(time))])
         case .mapExpanded(let task, let elements):
             return ("map_expanded", ["task": name(task, core), "count": .integer(Int(elements))])

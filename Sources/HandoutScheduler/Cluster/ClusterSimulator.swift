@@ -69,6 +69,7 @@ package struct ClusterSimulator: ~Copyable {
         configuration.tellsStrategy = options.tellsStrategy
         core = SchedulerCore(graph: graph, configuration: configuration)
         if let plan = options.plan { core.follow(plan) }
+        core.measureTransfers { world.transfer(of: $0, to: $1, from: $2, to: $3).nanoseconds }
         random = SplitMix64(seed: options.seed ^ 0xC1A5_7E55)
         let count = options.workers.count
         numbers = Array(repeating: -1, count: count)

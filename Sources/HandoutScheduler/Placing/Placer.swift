@@ -98,6 +98,9 @@ final class Placer {
     /// Since when it has placed nothing and asked to wait.
     @exclusivity(unchecked) var waitsSince: UInt64?
     @exclusivity(unchecked) private var pinnedClasses: [UInt64: Int] = [:]
+    @exclusivity(unchecked) var dataWaits = DataWaits()
+    /// Nanoseconds until the value of a row is with another row; nil: not known.
+    @exclusivity(unchecked) var transfer: ((_ input: Int, _ row: Int, _ from: Int, _ to: Int) -> UInt64)?
 
     /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
     /// run must end all the same.
@@ -203,9 +206,22 @@ final class Placer {
         return added
     }
 
+    /// The class of rows of another that wait for that worker.
+    func waitingClass(_ queue: ClassQueue, for worker: Int) -> Int {
+        let key = DataWaits.key(queue.number, worker)
+        if let known = dataWaits.classes[key] { return known }
+        var request = queue.request
+        request.worker = workers.facts[worker].offer.capacity.name
+        let added = add(request)
+        classes[added].general = queue
+        dataWaits.note(added, for: key)
+        return added
+    }
+
     /// What was to run on that worker only may run anywhere.
     func unpin(_ worker: Int) {
-        for (key, number) in pinnedClasses.sorted(by: { $0.key < $1.key }) where Int(key & 0xFFFF_FFFF) == worker {
+        let bound = pinnedClasses.merging(dataWaits.classes) { first, _ in first }
+        for (key, number) in bound.sorted(by: { $0.key < $1.key }) where Int(key & 0xFFFF_FFFF) == worker {
             let queue = classes[number]
             while let range = queue.queue.top() {
                 queue.queue.dropFirst(Int(range.count))
@@ -231,7 +247,7 @@ final class Placer {
     /// A class that no row is in any more is one of that request from now on: there may be as many requests as rows. Not
     /// where a strategy or workers that come and go may remember classes.
     private func renewed(_ request: TaskRequest) -> Int? {
-        guard !hasWorkers, !allocator.isStrategy, pinnedClasses.isEmpty else { return nil }
+        guard !hasWorkers, !allocator.isStrategy, pinnedClasses.isEmpty, dataWaits.isEmpty else { return nil }
         let number = own.takeUnused { number in
             reservation?.requestClass != number && !claims.values.contains { $0.requestClass == Int32(number) }
         }
@@ -376,6 +392,7 @@ final class Placer {
             indices: indices)
         if reservation?.requestClass == queue.number { reservation = nil }
         if !readySince.isEmpty { readySince.removeValue(forKey: UInt32(row)) }
+        dataWaits.forget(UInt32(row))
     }
 
     /// The row runs no more; `nanoseconds`: how long it did, when it ended well.

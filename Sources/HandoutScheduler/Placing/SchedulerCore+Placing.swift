@@ -125,6 +125,7 @@ extension SchedulerCore {
             if let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
                 return (place, best.worker, best.variant)
             }
+            if queue.general != nil { continue }  // it could run elsewhere: nothing is kept for it
             // Where nothing could overtake it, nothing has to be kept.
             if !isBlocked && heads.count > 1 && placer.allocator.keepsRoom { placer.reserve(queue) }
             isBlocked = true
@@ -153,7 +154,7 @@ extension SchedulerCore {
     /// Gives ready tasks to workers, as far as they fit and the allocator wants, best rank first. O(classes) and
     /// O(log workers) a placement.
     package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
-        guard let placer, counts.ready > 0, !isDraining else { return }
+        guard let placer, counts.ready > 0, !isDraining, !isPaused else { return }
         if placer.decidesOneRound {
             placer.decidesOneRound = false
             placer.waitsSince = nil
@@ -201,8 +202,15 @@ extension SchedulerCore {
         while let range = head(queue), range.key <= other || range.first == first {
             let row = Int(range.first)
             queue.queue.dropFirst(1)
-            if placer.followsData { target = nearData(row, queue, target, placer) }
-            placer.claim(row, queue, target.worker, target.variant)
+            if placer.followsData && queue.general == nil {
+                switch nearData(row, queue, target, placer, now: now) {
+                case .place(let worker, let variant): target = (worker, variant)
+                case .wait(let worker, let until):
+                    wait(row, queue, worker: worker, until: until, key: range.key, placer)
+                    continue
+                }
+            }
+            placer.claim(row, queue.general ?? queue, target.worker, target.variant)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
             if let entry = lease.entries.first {
@@ -214,23 +222,6 @@ extension SchedulerCore {
             guard let best = queue.best(placer.workers, beside: placer.reservation) else { return }
             target = best
         }
-    }
-
-    /// The worker that has most of the row's inputs, where it fits there; else the one that was chosen.
-    private func nearData(
-        _ row: Int, _ queue: ClassQueue, _ chosen: (worker: Int, variant: Int), _ placer: Placer
-    ) -> (worker: Int, variant: Int) {
-        var held: [Int: UInt64] = [:]
-        forEachInput(row) { input in
-            if let home = placer.homes[UInt32(input)] { held[Int(home.worker), default: 0] += home.bytes }
-        }
-        var best = (target: chosen, bytes: held[chosen.worker] ?? 0)
-        for (worker, bytes) in held.sorted(by: { $0.key < $1.key }) where bytes > best.bytes {
-            if let variant = queue.variant(on: worker, placer.workers, beside: placer.reservation) {
-                best = ((worker, variant), bytes)
-            }
-        }
-        return best.target
     }
 
     /// Rows whose values the row is given.
@@ -335,6 +326,27 @@ extension SchedulerCore {
             placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
         }
         placer.release(row, nanoseconds: nanoseconds, now: now)
+    }
+
+    /// The most of cores (1/10 000) and of memory (bytes) that one of the tasks of a slot's lease claims.
+    package func amounts(of entries: [LeaseEntry], slot: Int) -> (cpu: UInt64, memory: UInt64) {
+        var most: (cpu: UInt64, memory: UInt64) = (0, 0)
+        func note(_ amounts: [ResourceAmount]) {
+            for amount in amounts {
+                if amount.resource == RequestTable.cpu { most.cpu = max(most.cpu, amount.amount) }
+                if amount.resource == RequestTable.memory { most.memory = max(most.memory, amount.amount) }
+            }
+        }
+        if let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] {
+            note(placer.classes[Int(claim.requestClass)].request.variants[Int(claim.variant)].amounts)
+            return most
+        }
+        let requests = graph.requests
+        for entry in entries {
+            let options = Int(optionIndices[declaredRow(of: entry.task.index)])
+            note(requests.requests[Int(requests.ofOptions[options])].variants[0].amounts)
+        }
+        return most
     }
 
     /// Requests have to be looked at: what is ready may claim more than there is.

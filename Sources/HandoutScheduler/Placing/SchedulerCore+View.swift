@@ -138,7 +138,7 @@ extension SchedulerCore {
 
     /// A strategy that decides by rounds is to be asked: something is ready, something has changed, and it does not wait.
     package func wantsRound(now: UInt64) -> Bool {
-        guard let placer, placer.allocator == .rounds, counts.ready > 0, !isDraining else { return false }
+        guard let placer, placer.allocator == .rounds, counts.ready > 0, !isDraining, !isPaused else { return false }
         guard placer.approved.isEmpty else { return false }
         let stamp = placer.stamp(ready: counts.ready)
         return stamp != placer.roundStamp || now >= placer.waitsUntil && placer.waitsUntil > 0
