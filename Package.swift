@@ -85,7 +85,7 @@ let package = Package(
             name: "HandoutWorkerTests",
             dependencies: [
                 "Handout", "HandoutWorker", "HandoutPlan", "HandoutCore", "LuaRuntime", "HandoutScheduler",
-                "HandoutExecutor",
+                "HandoutExecutor", "HandoutStrategy",
             ], swiftSettings: settings),
         .testTarget(
             name: "HandoutPlacementTests", dependencies: ["HandoutPlacement", "HandoutInstances", "HandoutCore"],

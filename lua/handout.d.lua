@@ -419,7 +419,6 @@ function fs.hash(path) end
 ---@field [string] any
 
 ---A task as a strategy sees it: read-only, valid during the call. Memory in bytes, times in seconds, nil: not known.
----Not yet in this version.
 ---@class handout.TaskView
 ---@field id string
 ---@field name string declared id
@@ -438,7 +437,7 @@ function fs.hash(path) end
 ---@field retries_left integer
 ---@field class handout.ClassView
 
----Tasks that are alike to a strategy. Not yet in this version.
+---Tasks that are alike to a strategy.
 ---@class handout.ClassView
 ---@field count integer
 ---@field name string
@@ -458,7 +457,7 @@ local ClassView = {}
 ---@return fun(): handout.TaskView?
 function ClassView:take(n) end
 
----What is ready, by priority. Not yet in this version.
+---What is ready, by priority.
 ---@class handout.ReadyView
 ---@field [integer] handout.TaskView
 local ReadyView = {}
@@ -467,7 +466,7 @@ local ReadyView = {}
 ---@return fun(): handout.ClassView?
 function ReadyView:classes() end
 
----A worker as a strategy sees it. Not yet in this version.
+---A worker as a strategy sees it.
 ---@class handout.WorkerView
 ---@field id string
 ---@field labels table<string, string>
@@ -492,7 +491,7 @@ function WorkerView:fits(what) end
 ---@return integer
 function WorkerView:has(task) end
 
----The workers in order of joining. Not yet in this version.
+---The workers in order of joining.
 ---@class handout.WorkersView
 ---@field [integer] handout.WorkerView
 local WorkersView = {}
@@ -519,7 +518,7 @@ function WorkersView:get(id) end
 ---@alias handout.Allocate
 ---| fun(r: handout.ReadyView, w: handout.WorkersView, c: handout.Context): handout.Placement[], handout.Wait?
 
----Either `filter` and `score`, or `allocate`. Not yet in this version.
+---Either `filter` and `score`, or `allocate`.
 ---@class handout.Strategy
 ---@field name? string
 ---@field options? table<string, any> defaults of what `--allocator NAME,key=value` gives
@@ -530,7 +529,7 @@ function WorkersView:get(id) end
 ---@field allocate? handout.Allocate
 ---@field on_event? fun(event: handout.Event): boolean? true: ask again what was scored
 
----A worker of a cluster file. Not yet in this version.
+---A worker of a cluster file.
 ---@class handout.Worker
 ---@field name handout.Id
 ---@field count? integer default 1; above: `name-1` and so on
@@ -573,7 +572,7 @@ function WorkersView:get(id) end
 ---@field worker string
 ---@field now number
 
----Reports resources. Not yet in this version.
+---Reports resources.
 ---@class handout.Tracker
 ---@field name handout.Id
 ---@field provides? string[] names of resources
@@ -674,19 +673,19 @@ function handout.env(name) end
 ---@return handout.CommandResult
 function handout.exec(command) end
 
----A strategy, returned by its file. Not yet in this version.
+---A strategy, returned by its file.
 ---@generic T : handout.StrategyName|handout.Strategy|function
 ---@param strategy T
 ---@param options? table<string, any> of one that is built in
 ---@return T
 function handout.allocator(strategy, options) end
 
----Workers, returned by a cluster file. Not yet in this version.
+---Workers, returned by a cluster file.
 ---@param cluster handout.Cluster
 ---@return handout.Cluster
 function handout.cluster(cluster) end
 
----A tracker, or a list of them, returned by its file. Not yet in this version.
+---A tracker, or a list of them, returned by its file.
 ---@generic T : handout.Tracker|handout.Tracker[]
 ---@param tracker T
 ---@return T

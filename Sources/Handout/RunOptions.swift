@@ -19,12 +19,19 @@ public struct RunOptions: Sendable {
     public var keepGoing = false
     /// The run directory, which the relative paths of tasks start from. Default: the current directory.
     public var directory = "."
+    /// Files of trackers (`handout.tracker`), which say what this machine has while the run goes on; their parameters and
+    /// inputs have no meaning. What they ask for must be in `allow`. Default: none.
+    public var trackers: [Program] = []
+    /// A task that says a `memory` waits while the machine has not so much free, or the control groups that limit this
+    /// process. Default: false, there is as much as the machine has.
+    public var monitorsMemory = false
     /// The run's events are kept for `Run.events`: about 100 bytes each until they are read. Default: true.
     public var recordsEvents = true
     /// The signal that ends Lua code whose deadline has passed. It is the whole process's: the first run that is started
     /// decides, and a later one that asks for another is refused. Nil, the default: what is in use, at first SIGURG.
     public var deadlineSignal: DeadlineSignal?
-    /// Receives what the script prints while it is planned, a line at a time, on a thread of the run. Default: dropped.
+    /// Receives what the script prints while it is planned, and what trackers print, a line at a time, on a thread of the run.
+    /// Default: dropped.
     public var print: @Sendable (String) -> Void = { _ in }
 
     public init() {}

@@ -1,6 +1,8 @@
 import Glibc
 import HandoutCore
 import HandoutPlan
+import HandoutScheduler
+import HandoutStrategy
 import LuaRuntime
 import Synchronization
 
@@ -73,32 +75,49 @@ private struct RunStarter: Sendable {
 
     func plan() throws(ScriptError) -> Run {
         var limits = PlanLimits()
-        let memory = options.workers.shared?.memory ?? ProcessFacts.memory
         limits.time = options.limits.planningTime.nanoseconds
         limits.memory = UInt64(max(0, options.limits.planningMemory))
-        limits.capacity = Capacity(
-            workers: [
-                WorkerCapacity(
-                    name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": memory])
-            ])
+        let trackers = try startTrackers()
+        limits.capacity = Capacity(workers: [trackers?.capacity ?? worker.capacity])
         var planner = Planner(limits: limits, seed: options.seed, print: options.print)
         if options.allow.contains(.readDirectory) || options.allow.contains(.everything) {
             planner.directory = directory
         }
         do {
             let plan = try planner.plan(program.sources.renewed(), parameters: program.given, inputs: program.inputs)
-            return try run(of: plan)
+            return try run(of: plan, trackers)
+        } catch {
+            trackers?.stop()
+            throw ScriptError(error)
+        }
+    }
+
+    /// This machine, without what trackers say.
+    private var worker: WorkerOffer {
+        let memory = options.workers.shared?.memory ?? ProcessFacts.memory
+        return WorkerOffer(
+            capacity: WorkerCapacity(name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": memory]))
+    }
+
+    private func startTrackers() throws(ScriptError) -> RunTrackers? {
+        guard options.monitorsMemory || !options.trackers.isEmpty else { return nil }
+        let files = options.trackers.map { $0.sources.renewed() }
+        do throws(PlanRefusal) {
+            return try RunTrackers(
+                files: files, monitor: options.monitorsMemory ? SystemMonitor() : nil,
+                allowance: allowance(keeping: files.flatMap(\.paths)), directory: directory, worker: worker,
+                log: { [print = options.print] _, text in print(text) })
         } catch {
             throw ScriptError(error)
         }
     }
 
-    /// What tasks get; nothing that was not named.
-    private func allowance(of plan: Plan) -> Allowance {
+    /// What tasks get; nothing that was not named. `sources` are never written.
+    private func allowance(keeping sources: [String]) -> Allowance {
         var allowance = Allowance(directory: directory)
         allowance.readsRunDirectory = false
         allowance.writesRunDirectory = false
-        allowance.kept = plan.program.paths
+        allowance.kept = sources
         for permission in options.allow {
             switch permission.kind {
             case .grant(let kind, let name): allowance.allow(kind, name)
@@ -111,8 +130,8 @@ private struct RunStarter: Sendable {
         return allowance
     }
 
-    private func run(of plan: Plan) throws(PlanRefusal) -> Run {
-        let allowance = allowance(of: plan)
+    private func run(of plan: Plan, _ trackers: RunTrackers?) throws(PlanRefusal) -> Run {
+        let allowance = allowance(keeping: plan.program.paths)
         let secrets = options.secrets.map { Secret(name: $0.key, value: Array($0.value.utf8)) }
         let missing = plan.requests(beyond: allowance, secrets: secrets)
         if !missing.isEmpty {
@@ -134,6 +153,7 @@ private struct RunStarter: Sendable {
         local.directory = directory
         local.planTime = options.limits.planningTime.nanoseconds
         local.allowance = allowance
+        local.trackers = trackers
         local.secrets = secrets
         local.call = { _, name, arguments in calls.call(name, arguments) }
         if options.recordsEvents { local.eventBatches = { channel.send($0) } }

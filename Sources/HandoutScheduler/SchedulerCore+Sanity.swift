@@ -246,7 +246,8 @@ extension SchedulerCore {
 
     private func claimsProblem() -> String? {
         guard let placer else { return nil }
-        if let problem = placer.workers.overcommitment() { return problem }
+        // A total may have gone down below what is claimed.
+        if !configuration.isTracked, let problem = placer.workers.overcommitment() { return problem }
         guard placer.hasWorkers else { return nil }
         if placer.claims.count != counts.running {
             return "\(placer.claims.count) claims, \(counts.running) attempts run"

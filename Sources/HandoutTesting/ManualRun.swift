@@ -59,6 +59,26 @@ package final class ManualRun {
             Failure(ended, neverRetry: neverRetry, retryAfter: retryAfter), now: now, into: &output)
     }
 
+    /// The worker has other totals from now on.
+    package func change(_ totals: [String: UInt64]) {
+        var offer = core.configuration.local
+        offer.capacity.totals.merge(totals) { $1 }
+        core.change(offer, now: now)
+        settle()
+    }
+
+    /// A tracker refuses what the attempt, which the slot took last, would hold.
+    package func refuse(_ task: Int, until time: UInt64) {
+        guard let entry = lease.first(where: { $0.task.index == task }), let slot = running[entry.task]?.slot else {
+            return
+        }
+        core.refused(entry, slot: slot, until: time, now: now, into: &output)
+        settle()
+    }
+
+    /// What a strategy is told that was not told before: events without their payload, and rows.
+    package func heard() -> [HeardEvent.Kind] { core.takeHeard().map(\.kind) }
+
     @discardableResult
     package func giveBack(_ task: Int) -> Bool {
         defer { settle() }

@@ -49,6 +49,7 @@ import Testing
     /// How many blocks there are, so that none is lost to a new way of writing them, and which are left out.
     @Test(arguments: [
         ("docs/lua-api.md", ["lua": 7], []),
+        ("docs/trackers.md", ["lua": 1], []),
         (
             "README.md", ["sh": 3, "json": 1],
             ["scripts/run-example: both build the package; the example's check and .ci/run do"]
