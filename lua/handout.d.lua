@@ -93,7 +93,7 @@
 ---@field name handout.Id
 ---@field limits? table<string, number> pools of this run; checked, without effect yet
 ---@field deadline? handout.Duration from the start, a target for strategies; checked, without effect yet
----@field weight? number fair share, default 1; checked, without effect yet
+---@field weight? number above 0, default 1: fair share where runs share workers
 
 ---@class handout.TaskOptions : handout.Defaults
 ---@field needs? handout.Needs data inputs

@@ -23,9 +23,10 @@ extension Run.Event {
         case .runStarted(let name, let seed):
             return "\"kind\":\"run_started\",\"name\":\(TextEscape.json(name)),\"seed\":\(seed)"
         case .runFinished(let ok, let seconds): return "\"kind\":\"run_finished\",\"ok\":\(ok),\"seconds\":\(seconds)"
-        case .workerJoined(let worker, let total):
-            return "\"kind\":\"worker_joined\",\"worker\":\(TextEscape.json(worker)),\"total\":\(amounts(total)),"
-                + "\"labels\":{},\"price\":0,\"speed\":1"
+        case .runPaused: return "\"kind\":\"run_paused\""
+        case .runResumed: return "\"kind\":\"run_resumed\""
+        case .workerJoined(let worker): return "\"kind\":\"worker_joined\",\(of(worker))"
+        case .workerChanged(let worker): return "\"kind\":\"worker_changed\",\(of(worker))"
         case .mapExpanded(let task, let count):
             return "\"kind\":\"map_expanded\",\"task\":\(TextEscape.json(task)),\"count\":\(count)"
         case .taskStarted(let attempt, let worker, let variant, let amounts):
@@ -42,19 +43,31 @@ extension Run.Event {
         case .taskFailed(let failure): return failed(failure)
         case .taskSkipped(let task, let reason):
             return "\"kind\":\"task_skipped\",\"task\":\(TextEscape.json(task)),\"reason\":\"\(reason.rawValue)\""
-        case .warning(let code, let message, let task, let worker):
-            return "\"kind\":\"warning\",\"code\":\(TextEscape.json(code)),\"message\":\(TextEscape.json(message)),"
-                + "\"file\":null,\"line\":null" + (task.map { ",\"task\":\(TextEscape.json($0))" } ?? "")
-                + (worker.map { ",\"worker\":\(TextEscape.json($0))" } ?? "")
+        case .warning(let warning):
+            return "\"kind\":\"warning\",\"code\":\(TextEscape.json(warning.code)),"
+                + "\"message\":\(TextEscape.json(warning.message)),\(place(warning.file, warning.line))"
+                + (warning.task.map { ",\"task\":\(TextEscape.json($0))" } ?? "")
+                + (warning.worker.map { ",\"worker\":\(TextEscape.json($0))" } ?? "")
         }
     }
 
+    private func of(_ worker: Worker) -> String {
+        let labels = worker.labels.sorted { $0.key < $1.key }.map {
+            "\(TextEscape.json($0.key)):\(TextEscape.json($0.value))"
+        }
+        return "\"worker\":\(TextEscape.json(worker.id)),\"total\":\(amounts(worker.total)),"
+            + "\"labels\":{\(labels.joined(separator: ","))},\"price\":\(number(worker.price)),"
+            + "\"speed\":\(number(worker.speed))"
+    }
+
+    private func place(_ file: String?, _ line: Int?) -> String {
+        "\"file\":\(file.map { TextEscape.json($0) } ?? "null"),\"line\":\(line.map { String($0) } ?? "null")"
+    }
+
     private func failed(_ failure: TaskFailure) -> String {
-        let file = failure.file.map { TextEscape.json($0) } ?? "null"
-        let line = failure.line.map { String($0) } ?? "null"
         return "\"kind\":\"task_failed\",\"task\":\(TextEscape.json(failure.task)),\"attempt\":\(failure.attempt),"
             + "\"worker\":\(TextEscape.json(failure.worker)),\"ended\":\"\(failure.kind.rawValue)\","
-            + "\"message\":\(TextEscape.json(failure.message)),\"file\":\(file),\"line\":\(line),"
+            + "\"message\":\(TextEscape.json(failure.message)),\(place(failure.file, failure.line)),"
             + "\"final\":\(failure.isFinal),\"retry_after\":\(failure.retryAfter)"
     }
 
@@ -62,11 +75,14 @@ extension Run.Event {
         "\"task\":\(TextEscape.json(attempt.id)),\"attempt\":\(attempt.number)"
     }
 
-    /// Names in bytewise order; whole numbers without a point.
+    /// Names in bytewise order.
     private func amounts(_ amounts: [String: Double]) -> String {
         let entries = amounts.sorted { $0.key < $1.key }.map { name, amount in
-            "\(TextEscape.json(name)):\(Int(exactly: amount).map { String($0) } ?? String(amount))"
+            "\(TextEscape.json(name)):\(number(amount))"
         }
         return "{\(entries.joined(separator: ","))}"
     }
+
+    /// Whole numbers without a point.
+    private func number(_ value: Double) -> String { Int(exactly: value).map { String($0) } ?? String(value) }
 }

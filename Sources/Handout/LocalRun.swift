@@ -12,10 +12,15 @@ package struct LocalRunOptions: Sendable {
     package var slots = 1
     /// What this machine has for the tasks; nil: a core a slot.
     package var worker: WorkerOffer?
+    /// What runs beside this one share with it; nil: nothing is shared.
+    package var shared: SharedCapacity?
     /// How to get more cores, for messages: `-j`.
     package var coresFlag: String?
-    /// Receives warnings about the strategy.
+    /// Receives warnings about the strategy, and about trackers while the run goes on.
     package var warn: @Sendable (String) -> Void = { _ in }
+    /// Say what the worker has, before the run and while it goes on, and are used by nobody else from now on; `worker` is
+    /// what they said. They are stopped when the run is over.
+    package var trackers: RunTrackers?
     /// Output names or ids of tasks: only they and what they need are run, and printed. Empty: all.
     package var targets: [String] = []
     package var keepGoing = false
@@ -89,6 +94,8 @@ package final class LocalRun: Sendable {
     private let outputs: [(name: String, task: TaskID)]
     private let remarks: RemarkCollector?
     private let clock = RunClock()
+    /// As it is at the start.
+    private let worker: WorkerOffer
 
     /// - Parameter strategy: decides what runs, and is used by nobody else from now on; nil: the built-in order.
     /// - Throws: `PlanRefusal` when a target is unknown, or when there is no memory for the run.
@@ -131,6 +138,12 @@ package final class LocalRun: Sendable {
             targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
             recordsEvents: options.recordsEvents)
         if let worker = options.worker { configuration.local = worker }
+        if let trackers = options.trackers {
+            configuration.local = trackers.worker
+            configuration.isTracked = true
+            configuration.guarded = trackers.guarded
+        }
+        worker = configuration.local
         configuration.taskMemory = options.taskMemory
         var driver: StrategyDriver?
         if let strategy, let allocator = StrategyDriver.allocator(strategy) {
@@ -139,6 +152,7 @@ package final class LocalRun: Sendable {
                 strategy, graph: plan.graph, run: id, seed: plan.seed, deadline: plan.graph.deadline,
                 name: { row, _, _ in String(decoding: tables.name(of: TaskID(row)), as: UTF8.self) },
                 warn: options.warn)
+            configuration.tellsStrategy = driver?.wantsEvents ?? false
             if let remarks {
                 driver?.refused = { [clock] row, worker, reason in
                     remarks.refused(TaskID(row), worker, reason ?? "", time: clock.now)
@@ -147,10 +161,11 @@ package final class LocalRun: Sendable {
         }
         coordinator = RunCoordinator(
             graph: plan.graph, configuration: configuration, link: pool, worker: "local",
-            coresFlag: options.coresFlag, clock: clock,
+            most: options.trackers?.capacity, coresFlag: options.coresFlag, clock: clock,
             strategist: driver.map { driver in
-                { driver.serve(&$0, now: $1, into: &$2, output: &$3) }
-            })
+                { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
+            }, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)
+        if let shared = options.shared { coordinator.share(shared, weight: plan.graph.weight, slots: options.slots) }
     }
 
     private static var noMemory: PlanRefusal {
@@ -163,7 +178,10 @@ package final class LocalRun: Sendable {
     /// - Throws: `ThreadError` when no thread could be started.
     package func run(tick: (RunSnapshot, [RunNote]) -> Void) throws(ThreadError) -> RunOutcome {
         let begun = monotonicNow()
+        defer { coordinator.leaveShared() }
         coordinator.start()
+        beginTracking()
+        defer { options.trackers?.stop() }
         do {
             try pool.start { [coordinator] slot in coordinator.next(slot: slot) == .run }
         } catch {
@@ -177,12 +195,29 @@ package final class LocalRun: Sendable {
         repeat {
             next += 100_000_000
             coordinator.wait(until: next)
+            options.trackers?.look()
             snapshot = coordinator.snapshot()
             tick(snapshot, coordinator.drainNotes())
             passEvents(isOver: snapshot.isFinished || snapshot.isAbandoned, &narrator)
         } while !snapshot.isFinished && !snapshot.isAbandoned
         if !snapshot.isAbandoned { pool.join() }
         return outcome(snapshot, seconds: Double(monotonicNow() - begun) / 1e9)
+    }
+
+    /// From now on trackers change the worker.
+    private func beginTracking() {
+        guard let trackers = options.trackers else { return }
+        trackers.begin(
+            RunTrackers.Outlets(
+                coordinator: coordinator, name: { [tables] in String(decoding: tables.name(of: $0), as: UTF8.self) },
+                changed: { [remarks, clock] in remarks?.note(.changed(Run.Event.Worker($0)), time: clock.now) },
+                warned: { [remarks, clock, warn = options.warn] problem in
+                    warn(problem.text)
+                    let warning = Run.Event.Warning(
+                        code: "tracker", message: problem.message, file: problem.file, line: problem.line)
+                    remarks?.note(.warned(warning), time: clock.now)
+                }),
+            clock: clock)
     }
 
     /// What happened since the last call; all of it when the run `isOver`.
@@ -198,7 +233,14 @@ package final class LocalRun: Sendable {
     }
 
     /// What makes events of this run's batches.
-    var narrator: EventNarrator { EventNarrator(run: id, plan: plan, tables: tables, slots: options.slots) }
+    var narrator: EventNarrator {
+        EventNarrator(run: id, plan: plan, tables: tables, worker: Run.Event.Worker(worker))
+    }
+
+    /// Starts nothing more until `resume`; what runs goes on.
+    package func pause() { coordinator.pause() }
+
+    package func resume() { coordinator.resume() }
 
     /// Starts nothing more; what runs may end.
     package func cancel() { coordinator.cancel() }

@@ -1,4 +1,5 @@
 import HandoutCore
+import HandoutScheduler
 
 extension Run {
     /// Something that happened in a run, as `handout-lua run --events` writes it (`lua-api.md`, section 8).
@@ -22,7 +23,11 @@ extension Run {
         public enum Kind: Sendable, Hashable {
             case runStarted(name: String, seed: UInt64)
             case runFinished(ok: Bool, seconds: Double)
-            case workerJoined(worker: String, total: [String: Double])
+            case runPaused
+            case runResumed
+            case workerJoined(Worker)
+            /// What the worker has, costs or is labelled is another, by what a tracker found.
+            case workerChanged(Worker)
             /// A map or reduce knows how many elements it runs over.
             case mapExpanded(task: String, count: Int)
             /// `variant` from 1; amounts of memory in bytes, others as numbers.
@@ -35,9 +40,70 @@ extension Run {
             /// An attempt failed; `isFinal` of it says whether there is none after it.
             case taskFailed(TaskFailure)
             case taskSkipped(task: String, SkipReason)
-            /// Something to know of the run. `filter`: the strategy's filter keeps the task, and those that ask for the same,
-            /// from the worker; the message is its reason, or empty.
-            case warning(code: String, message: String, task: String?, worker: String?)
+            /// Something is not as it should be, and the run goes on.
+            case warning(Warning)
+        }
+
+        /// A worker, as it is from then on.
+        public struct Worker: Sendable, Hashable {
+            public var id: String
+            /// What there is for tasks, by resource: of memory bytes, others as numbers.
+            public var total: [String: Double]
+            public var labels: [String: String]
+            /// Per hour, for the whole worker.
+            public var price: Double
+            /// Run time is estimate divided by speed.
+            public var speed: Double
+
+            public init(
+                id: String, total: [String: Double], labels: [String: String] = [:], price: Double = 0,
+                speed: Double = 1
+            ) {
+                self.id = id
+                self.total = total
+                self.labels = labels
+                self.price = price
+                self.speed = speed
+            }
+
+            init(_ offer: WorkerOffer) {
+                self.init(
+                    id: offer.capacity.name,
+                    total: Dictionary(
+                        offer.capacity.totals.map { ($0.key, number($0.value, of: $0.key)) }, uniquingKeysWith: { $1 }),
+                    labels: offer.capacity.labels, price: offer.price, speed: offer.speed)
+            }
+        }
+
+        /// What a warning says.
+        public struct Warning: Sendable, Hashable {
+            /// What it is about: `tracker`; `filter`: the strategy's filter keeps the task, and those that ask for the
+            /// same, from the worker, and the message is its reason, or empty.
+            public var code: String
+            public var message: String
+            /// Where in whose file it is wrong, if that is known.
+            public var file: String?
+            public var line: Int?
+            /// What it is about, where it is about one.
+            public var task: String?
+            public var worker: String?
+
+            public init(
+                code: String, message: String, file: String? = nil, line: Int? = nil, task: String? = nil,
+                worker: String? = nil
+            ) {
+                self.code = code
+                self.message = message
+                self.file = file
+                self.line = line
+                self.task = task
+                self.worker = worker
+            }
+        }
+
+        /// An amount of a resource as events have it.
+        static func number(_ amount: UInt64, of resource: String) -> Double {
+            resource == "memory" ? Double(amount) : Double(amount) / 10_000
         }
 
         /// An attempt of a task.

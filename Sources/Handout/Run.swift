@@ -47,6 +47,13 @@ public final class Run: Sendable {
         }
     }
 
+    /// Starts nothing more until `resume`: the attempts that run go on, and a run of which nothing runs any more waits. From
+    /// any thread; may be called again, and does nothing when the run is over. Time limits of the program's own go on.
+    public func pause() { local.pause() }
+
+    /// Goes on after `pause`.
+    public func resume() { local.resume() }
+
     /// Waits for the end of the run. When the task that waits is cancelled, so is the run, and its end is still waited for.
     ///
     /// A task that fails is no error here: see `RunResult.ok` and `failures`.

@@ -3,20 +3,21 @@ import HandoutExecutor
 import HandoutPlan
 import HandoutWorker
 
-/// What a task said of itself, or a strategy of it.
+/// What the scheduler does not know of: what a task said of itself, and what trackers found.
 struct Remark: Sendable {
     enum Kind: Sendable {
-        case logged(Run.Event.Level, String)
-        case progressed(Double, String)
-        /// A strategy's filter keeps it from a worker, for that reason.
-        case refused(worker: String, String)
+        case logged(TaskID, Run.Event.Level, String)
+        case progressed(TaskID, Double, String)
+        case changed(Run.Event.Worker)
+        case warned(Run.Event.Warning)
+        /// A strategy's filter keeps the task from a worker, for that reason.
+        case refused(TaskID, worker: String, String)
     }
     var time: UInt64
-    var task: TaskID
     var kind: Kind
 }
 
-/// What tasks log and report, until it is asked for. From any thread.
+/// What tasks log and report and trackers find, until it is asked for. From any thread.
 final class RemarkCollector: @unchecked Sendable {
     // @unchecked: `remarks` is touched with the gate locked.
     private let gate = Gate()
@@ -24,18 +25,18 @@ final class RemarkCollector: @unchecked Sendable {
 
     func logged(_ task: TaskID, _ level: Int, _ text: String, time: UInt64) {
         let level = Run.Event.Level(rawValue: max(0, min(3, level))) ?? .info
-        note(Remark(time: time, task: task, kind: .logged(level, text)))
+        note(.logged(task, level, text), time: time)
     }
 
     func progressed(_ task: TaskID, _ fraction: Double, _ text: String, time: UInt64) {
-        note(Remark(time: time, task: task, kind: .progressed(fraction, text)))
+        note(.progressed(task, fraction, text), time: time)
     }
 
     func refused(_ task: TaskID, _ worker: String, _ reason: String, time: UInt64) {
-        note(Remark(time: time, task: task, kind: .refused(worker: worker, reason)))
+        note(.refused(task, worker: worker, reason), time: time)
     }
 
-    private func note(_ remark: Remark) { gate.withLock { remarks.append(remark) } }
+    func note(_ kind: Remark.Kind, time: UInt64) { gate.withLock { remarks.append(Remark(time: time, kind: kind)) } }
 
     /// The remarks made until `time`, in order.
     func take(until time: UInt64) -> [Remark] {
@@ -61,18 +62,18 @@ struct EventNarrator: Sendable {
     private let run: String
     private let plan: Plan
     private let tables: RunTables
-    private let slots: Int
+    private let worker: Run.Event.Worker
     /// Of the last event.
     private var number = 0
     private var time: UInt64 = 0
     /// Tasks whose attempt now is not their first.
     private var attempts: [TaskID: UInt16] = [:]
 
-    init(run: String, plan: Plan, tables: RunTables, slots: Int) {
+    init(run: String, plan: Plan, tables: RunTables, worker: Run.Event.Worker) {
         self.run = run
         self.plan = plan
         self.tables = tables
-        self.slots = slots
+        self.worker = worker
     }
 
     mutating func events(of batch: EventBatch) -> [Run.Event] {
@@ -101,14 +102,17 @@ struct EventNarrator: Sendable {
     }
 
     private mutating func append(_ remark: Remark, to output: inout [Run.Event]) {
-        let task = attempt(remark.task, attempts[remark.task] ?? 1)
+        func named(_ task: TaskID) -> Run.Event.Attempt { attempt(task, attempts[task] ?? 1) }
         switch remark.kind {
-        case .logged(let level, let text): append(remark.time, .taskLogged(task, level, text), to: &output)
-        case .progressed(let fraction, let text):
-            append(remark.time, .taskProgressed(task, fraction, text), to: &output)
-        case .refused(let worker, let reason):
-            let kind = Run.Event.Kind.warning(code: "filter", message: reason, task: name(remark.task), worker: worker)
-            append(remark.time, kind, to: &output)
+        case .logged(let task, let level, let text):
+            append(remark.time, .taskLogged(named(task), level, text), to: &output)
+        case .progressed(let task, let fraction, let text):
+            append(remark.time, .taskProgressed(named(task), fraction, text), to: &output)
+        case .changed(let worker): append(remark.time, .workerChanged(worker), to: &output)
+        case .warned(let warning): append(remark.time, .warning(warning), to: &output)
+        case .refused(let task, let worker, let reason):
+            let warning = Run.Event.Warning(code: "filter", message: reason, task: name(task), worker: worker)
+            append(remark.time, .warning(warning), to: &output)
         }
     }
 
@@ -117,8 +121,7 @@ struct EventNarrator: Sendable {
     ) {
         append(event.time, kind(of: event, reports), to: &output)
         guard case .runStarted = event.kind else { return }
-        let total = ["cpu": Double(slots)]
-        append(event.time, .workerJoined(worker: "local", total: total), to: &output)
+        append(event.time, .workerJoined(worker), to: &output)
     }
 
     private mutating func kind(of event: RunEvent, _ reports: [UInt64: FailureReport]) -> Run.Event.Kind {
@@ -135,6 +138,8 @@ struct EventNarrator: Sendable {
             let number = max(1, number)
             return .taskFailed(failed(task, number, ended, isFinal, retryAfter, reports[key(task, number)]))
         case .taskSkipped(let task, let reason): return .taskSkipped(task: name(task), Run.Event.SkipReason(reason))
+        case .runPaused: return .runPaused
+        case .runResumed: return .runResumed
         case .runFinished(let ok): return .runFinished(ok: ok, seconds: seconds(event.time))
         }
     }
@@ -155,11 +160,16 @@ struct EventNarrator: Sendable {
 
     private func name(_ task: TaskID) -> String { String(decoding: tables.name(of: task), as: UTF8.self) }
 
+    /// Of its first variant.
     private func amounts(of task: TaskID) -> [String: Double] {
-        let options = plan.graph.options(of: tables.declaredRow(of: task))
-        var amounts = ["cpu": Double(options.cpu) / 10_000]
-        if options.memory > 0 { amounts["memory"] = Double(options.memory) }
-        return amounts
+        let requests = plan.graph.requests
+        let options = Int(plan.graph.optionIndices[tables.declaredRow(of: task).index])
+        let variant = requests.requests[Int(requests.ofOptions[options])].variants[0]
+        return Dictionary(
+            variant.amounts.map { amount in
+                let name = requests.names[Int(amount.resource)]
+                return (name, Run.Event.number(amount.amount, of: name))
+            }, uniquingKeysWith: { $1 })
     }
 
     private func seconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds / 1000) / 1_000_000 }

@@ -32,9 +32,15 @@ public struct RunOptions: Sendable {
     /// What runs the tasks.
     public struct Workers: Sendable, Hashable {
         var threads: Int?
+        var shared: SharedWorkers?
 
         /// Threads of this process, 1 to 1024; nil: as many as there are cores.
         public static func local(threads: Int?) -> Workers { Workers(threads: threads) }
+
+        /// Threads of this process that runs share.
+        public static func shared(_ workers: SharedWorkers) -> Workers {
+            Workers(threads: workers.threads, shared: workers)
+        }
     }
 
     /// Something that a run allows its tasks, where they ask for it. A script that asks for more is refused.

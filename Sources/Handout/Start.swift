@@ -73,12 +73,13 @@ private struct RunStarter: Sendable {
 
     func plan() throws(ScriptError) -> Run {
         var limits = PlanLimits()
+        let memory = options.workers.shared?.memory ?? ProcessFacts.memory
         limits.time = options.limits.planningTime.nanoseconds
         limits.memory = UInt64(max(0, options.limits.planningMemory))
         limits.capacity = Capacity(
             workers: [
                 WorkerCapacity(
-                    name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": ProcessFacts.memory])
+                    name: "local", totals: ["cpu": UInt64(threads) * 10_000, "memory": memory])
             ])
         var planner = Planner(limits: limits, seed: options.seed, print: options.print)
         if options.allow.contains(.readDirectory) || options.allow.contains(.everything) {
@@ -126,6 +127,7 @@ private struct RunStarter: Sendable {
         let channel = EventChannel()
         var local = LocalRunOptions()
         local.slots = threads
+        local.shared = options.workers.shared?.capacity
         local.targets = options.targets
         local.keepGoing = options.keepGoing
         local.taskMemory = UInt64(max(0, options.limits.taskMemory))

@@ -2,6 +2,7 @@ import ArgumentParser
 import CLuaShim
 import Glibc
 import HandoutCore
+import HandoutStrategy
 import LuaRuntime
 
 /// `handout-lua doctor`: what of this machine matters to runs, and what is missing.
@@ -19,7 +20,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     func run() throws {
-        let findings = [version, cores, memory, files, directory, terminal]
+        let findings = [version, cores, memory] + load() + [files, directory, terminal]
         if json {
             let entries = findings.map {
                 "{\"name\":\(TextEscape.json($0.name)),\"ok\":\($0.ok),\"text\":\(TextEscape.json($0.text))}"
@@ -43,6 +44,25 @@ struct DoctorCommand: ParsableCommand {
     private var memory: Finding {
         let bytes = UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))
         return Finding(name: "memory", ok: true, text: "\(bytes >> 20) MiB")
+    }
+
+    /// What `run --monitor` watches, over a fifth of a second.
+    private func load() -> [Finding] {
+        let monitor = SystemMonitor()
+        _ = monitor.sample()
+        usleep(200_000)
+        guard let load = monitor.sample() else {
+            return [Finding(name: "memory now", ok: false, text: "/proc does not say: run --monitor gives nothing out")]
+        }
+        let percent = Int((load.cpu * 100).rounded())
+        return [
+            Finding(
+                name: "memory now", ok: true,
+                text: "\(load.memoryFree >> 20) MiB free, \(load.memoryInUse >> 20) MiB in use"),
+            Finding(
+                name: "load", ok: true,
+                text: "\(percent) % of the cores' time in use, \(load.loadAverage) tasks runnable over a minute"),
+        ]
     }
 
     private var files: Finding {

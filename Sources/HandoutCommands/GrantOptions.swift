@@ -20,10 +20,10 @@ struct GrantOptions: ParsableArguments {
             valueName: "name"))
     var secret: [String] = []
 
-    /// What a run in `directory` of a script allows.
-    func allowance(directory: String, program: ProgramSources) throws(CommandFailure) -> Allowance {
+    /// What a run in `directory` allows, of whose program the `sources` are, which are never written.
+    func allowance(directory: String, keeping sources: [String]) throws(CommandFailure) -> Allowance {
         var allowance = Allowance(directory: directory)
-        allowance.kept = program.paths + [directory == "/" ? "/.handout" : directory + "/.handout"]
+        allowance.kept = sources + [directory == "/" ? "/.handout" : directory + "/.handout"]
         if let words = getenv("HANDOUT_ALLOW").map({ String(cString: $0) }) {
             for word in words.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\n" }) {
                 try add(String(word), to: &allowance, from: "HANDOUT_ALLOW")

@@ -4,6 +4,7 @@ import Glibc
 import Handout
 import HandoutCore
 import HandoutPlan
+import HandoutScheduler
 import HandoutStrategy
 import LuaRuntime
 
@@ -15,11 +16,14 @@ struct RunCommand: ParsableCommand {
         discussion: """
             Standard output gets one JSON object with the outputs; everything else goes to standard error.
             Ctrl-C once ends the run after what is running; twice ends that too.
+            SIGUSR1 pauses the run: nothing more is started, what runs goes on. SIGUSR2 lets it go on.
             """)
 
     @OptionGroup var options: ScriptOptions
 
     @OptionGroup var grants: GrantOptions
+
+    @OptionGroup var trackers: TrackerOptions
 
     @Argument(help: "Output names, else ids of tasks: only they and what they need run. Default: all outputs.")
     var targets: [String] = []
@@ -57,10 +61,15 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         handout_watch_interrupts()
         let directory = try options.directory()
-        let (plan, parameters) = try options.plan(json: json)
+        let worker = try options.machine.worker()
+        let trackers = try startTrackers(directory, worker)
+        defer { trackers?.stop() }
+        let (plan, parameters) = try plan(trackers)
         var runOptions = LocalRunOptions()
         runOptions.slots = options.machine.slots
-        runOptions.worker = try options.machine.worker()
+        runOptions.worker = worker
+        runOptions.trackers = trackers
+        runOptions.warn = { Terminal.standard.line("warning: " + TextEscape.shown($0)) }
         runOptions.coresFlag = "-j"
         runOptions.targets = targets
         runOptions.keepGoing = keepGoing
@@ -75,9 +84,8 @@ struct RunCommand: ParsableCommand {
         {
             strategy = try choice.strategy(
                 plan, parameters, budget: .ownInstructions, slot: nil)
-            runOptions.warn = { Terminal.standard.line("warning: " + TextEscape.shown($0)) }
         }
-        var allowance = try grants.allowance(directory: directory, program: plan.program)
+        var allowance = try grants.allowance(directory: directory, keeping: plan.program.paths)
         do { try grants.settle(plan, &allowance, secrets: runOptions.secrets) } catch {
             throw options.refused(error, json: json)
         }
@@ -101,9 +109,27 @@ struct RunCommand: ParsableCommand {
         try reported.get()
     }
 
+    private func startTrackers(_ directory: String, _ worker: WorkerOffer) throws -> RunTrackers? {
+        do { return try trackers.start(grants, directory: directory, worker: worker) } catch let refusal as PlanRefusal
+        {
+            throw options.refused(refusal, json: json)
+        }
+    }
+
+    /// Plans for what trackers found; what was wrong with them may be why the plan is refused.
+    private func plan(_ trackers: RunTrackers?) throws(CommandFailure) -> (Plan, [GivenParameter]) {
+        guard let trackers else { return try options.plan(json: json) }
+        let capacity = Capacity(workers: [trackers.capacity], coresFlag: "-j")
+        do { return try options.plan(json: json, capacity: capacity) } catch {
+            for problem in trackers.warnings { Terminal.standard.line("warning: " + TextEscape.shown(problem.text)) }
+            throw error
+        }
+    }
+
     private func perform(_ run: LocalRun, _ taskProgress: TaskProgress) throws -> RunOutcome {
         let display = ProgressDisplay(progress, taskProgress, name: { run.name(of: $0) })
         var interrupts: Int32 = 0
+        var isPaused = false
         let begun = monotonicSeconds()
         var isLate = false
         do {
@@ -118,6 +144,11 @@ struct RunCommand: ParsableCommand {
                         run.stop()
                     }
                     interrupts = now
+                }
+                if (handout_is_paused() != 0) != isPaused {
+                    isPaused.toggle()
+                    if isPaused { run.pause() } else { run.resume() }
+                    display.say(isPaused ? "paused: nothing more is started (SIGUSR2 lets it go on)" : "going on")
                 }
                 if let timeout, !isLate, monotonicSeconds() - begun > Double(timeout.nanoseconds) / 1e9 {
                     isLate = true

@@ -12,6 +12,8 @@ struct SimulationRequest {
     var budget: Double?
     var evaluations: Int
     var seed: UInt64
+    /// Nanoseconds that a task waits for the worker of its data, under `locality`.
+    var slack: UInt64 = 2_000_000_000
 
     /// A budget that begins now.
     var planningBudget: PlanningBudget {
@@ -50,7 +52,7 @@ enum SimulationAllocators {
         switch name {
         case "first-available": return simulation.run(.firstAvailable)
         case "load-balanced": return simulation.run(.loadBalanced)
-        case "locality": return simulation.run(.locality(slack: 2_000_000_000))
+        case "locality": return simulation.run(.locality(slack: request.slack))
         case "cost": return cheapest(simulation, request)
         default:
             if let scheduler = ListScheduler(rawValue: name) {

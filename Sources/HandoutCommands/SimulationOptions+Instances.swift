@@ -39,7 +39,9 @@ extension SimulationOptions {
             deadline: UInt64((request.deadline ?? 0) * 1e9), name: { _, row, _ in graph.graph.name(TaskID(row)) },
             warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
         driver.record = record
-        return graph.schedule(StrategyDriver.allocator(strategy) ?? .loadBalanced, seed: seed, record: record) {
+        return graph.schedule(
+            StrategyDriver.allocator(strategy) ?? .loadBalanced, seed: seed, tells: driver.wantsEvents, record: record
+        ) {
             driver.serve(&$0, now: $1, into: &$2, output: &$3)
         }
     }

@@ -53,9 +53,11 @@ struct SimulationOptions: ParsableArguments {
         }
         let deadline = try seconds("deadline") ?? deadline?.seconds
         let budget = try seconds("budget") ?? budget?.seconds
-        return SimulationRequest(
+        var request = SimulationRequest(
             deadline: deadline, budget: evaluations == nil ? budget ?? 2 : budget, evaluations: evaluations ?? .max,
             seed: seed)
+        if let slack = try seconds("slack") { request.slack = UInt64(min(slack * 1e9, 1e18)) }
+        return request
     }
 
     /// A script that is run in virtual time.
@@ -106,7 +108,9 @@ struct SimulationOptions: ParsableArguments {
             name: { GraphSimulation.name(plan.graph, $1, $2) },
             warn: { Terminal.standard.line("warning: " + TextEscape.shown($0)) })
         driver.record = script.graph.record
-        let result = script.graph.run(StrategyDriver.allocator(strategy) ?? .loadBalanced) {
+        let result = script.graph.run(
+            StrategyDriver.allocator(strategy) ?? .loadBalanced, tells: driver.wantsEvents
+        ) {
             driver.serve(&$0, now: $1, into: &$2, output: &$3)
         }
         return SimulatedRun(script.graph, result, allocator: choice.title)

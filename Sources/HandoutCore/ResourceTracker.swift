@@ -8,6 +8,8 @@ package protocol ResourceTracker: AnyObject {
     var scope: TrackerScope { get }
     /// Nanoseconds from one `available` to the next, and before a refused claim is asked for again.
     var interval: UInt64 { get }
+    /// It wants to be asked before attempts hold something, or told afterwards.
+    var keepsClaims: Bool { get }
 
     /// What there is at first. Once, before any other call; nil: what `available` says first.
     func register() -> TrackerReading?
@@ -15,16 +17,17 @@ package protocol ResourceTracker: AnyObject {
     func available(_ state: TrackerState) -> TrackerReading
     /// Before an attempt holds some.
     func request(_ claim: ResourceClaim) -> TrackerAnswer
-    /// After an attempt held some.
-    func release(_ claim: ResourceClaim)
+    /// After an attempt held some. What went wrong, if anything did.
+    func release(_ claim: ResourceClaim) -> TrackerProblem?
     /// Told what holds from now on.
     func update(_ totals: [String: UInt64])
 }
 
 extension ResourceTracker {
+    package var keepsClaims: Bool { false }
     package func register() -> TrackerReading? { nil }
     package func request(_ claim: ResourceClaim) -> TrackerAnswer { .granted }
-    package func release(_ claim: ResourceClaim) {}
+    package func release(_ claim: ResourceClaim) -> TrackerProblem? { nil }
     package func update(_ totals: [String: UInt64]) {}
 }
 
@@ -66,6 +69,28 @@ package enum TrackerReading: Sendable, Equatable {
     case report(TrackerReport)
     /// It does not know now, and why.
     case unknown(String?)
+    /// It is wrong: what it found is not known.
+    case failed(TrackerProblem)
+}
+
+/// What is wrong with a tracker.
+package struct TrackerProblem: Error, Sendable, Equatable {
+    /// Without the place.
+    package var message: String
+    package var file: String?
+    package var line: Int?
+
+    package init(message: String, file: String? = nil, line: Int? = nil) {
+        self.message = message
+        self.file = file
+        self.line = line
+    }
+
+    /// `licences.lua:14: tracker 'flexlm': probe: …`
+    package var text: String {
+        guard let file else { return message }
+        return line.map { "\(file):\($0): \(message)" } ?? "\(file): \(message)"
+    }
 }
 
 package struct TrackerReport: Sendable, Equatable {
@@ -86,11 +111,14 @@ package enum TrackerAnswer: Sendable, Equatable {
     case granted
     /// The task waits, and is asked for again; why.
     case refused(String?)
+    /// It is wrong: as if it had refused.
+    case failed(TrackerProblem)
 }
 
 /// What holds of a tracker's resources, reading after reading.
 ///
-/// A reading that is not known keeps the last one; after three in a row nothing is there, with one warning.
+/// A reading that is not known keeps the last one; after three in a row nothing is there. There is one warning: of a tracker
+/// that is wrong at once, of one that does not know after the third.
 package struct TrackedTotals: Sendable, Equatable {
     package static let patience = 3
 
@@ -99,11 +127,12 @@ package struct TrackedTotals: Sendable, Equatable {
         case totals([String: UInt64])
         case price(Double)
         case labels([String: String])
-        case warning(String)
+        case warning(TrackerProblem)
     }
     package let name: String
     package private(set) var totals: [String: UInt64]
     private var unknown = 0
+    private var hasWarned = false
     private var price: Double?
     private var labels: [String: String]?
 
@@ -120,19 +149,32 @@ package struct TrackedTotals: Sendable, Equatable {
         switch reading {
         case .report(let report):
             unknown = 0
+            hasWarned = false
             for (resource, total) in report.totals where totals[resource] != nil { totals[resource] = total }
             if let new = report.price, new != price { changes.append(.price(new)) }
             if let new = report.labels, new != labels { changes.append(.labels(new)) }
             price = report.price ?? price
             labels = report.labels ?? labels
         case .unknown(let reason):
-            unknown += 1
-            guard unknown == TrackedTotals.patience else { break }
-            totals = totals.mapValues { _ in 0 }
-            let why = reason.map { ": \($0)" } ?? ""
-            changes.append(.warning("tracker '\(name)' has not answered 3 times in a row\(why)"))
+            if countUnknown() && !hasWarned {
+                let why = reason.map { ": \($0)" } ?? ""
+                hasWarned = true
+                changes.append(
+                    .warning(TrackerProblem(message: "tracker '\(name)' has not answered 3 times in a row\(why)")))
+            }
+        case .failed(let problem):
+            _ = countUnknown()
+            if !hasWarned { changes.append(.warning(problem)) }
+            hasWarned = true
         }
         if totals != before { changes.insert(.totals(totals), at: 0) }
         return changes
+    }
+    /// One more that is not known in a row. True: the one after which nothing is there.
+    private mutating func countUnknown() -> Bool {
+        unknown += 1
+        guard unknown == TrackedTotals.patience else { return false }
+        totals = totals.mapValues { _ in 0 }
+        return true
     }
 }

@@ -29,6 +29,9 @@ package struct RunEvent: Sendable, BitwiseCopyable, Equatable {
         case taskFailed(TaskID, attempt: UInt16, ended: Ended, final: Bool, retryAfter: UInt64)
         /// Also for a map row, which counts as no task.
         case taskSkipped(TaskID, SkipReason)
+        /// Nothing more is started until the run goes on.
+        case runPaused
+        case runResumed
         case runFinished(ok: Bool)
     }
 

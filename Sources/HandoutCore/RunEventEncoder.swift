@@ -156,6 +156,12 @@ struct RunEventWriter {
         case .taskSkipped(let task, let reason):
             tag = Tag.taskSkipped | self.task(task, &context)
             varint(UInt64(reason.rawValue))
+        case .runPaused:
+            tag = Tag.rare
+            varint(RunEventEncoding.Rare.runPaused)
+        case .runResumed:
+            tag = Tag.rare
+            varint(RunEventEncoding.Rare.runResumed)
         case .runFinished(let ok):
             tag = Tag.runFinished
             varint(ok ? 1 : 0)

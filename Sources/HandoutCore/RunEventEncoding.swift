@@ -23,6 +23,8 @@ package enum RunEventEncoding {
         static let taskFailed: UInt8 = 4
         static let taskSkipped: UInt8 = 5
         static let runFinished: UInt8 = 6
+        /// One of `Rare` follows.
+        static let rare: UInt8 = 7
         static let kindMask: UInt8 = 0x07
         static let firstAttempt: UInt8 = 0x08
         static let sameSlot: UInt8 = 0x10
@@ -30,6 +32,11 @@ package enum RunEventEncoding {
         static let nextTask: UInt8 = 0x40
         static let taskMask: UInt8 = 0x60
         static let unused: UInt8 = 0x80
+    }
+
+    enum Rare {
+        static let runPaused: UInt64 = 0
+        static let runResumed: UInt64 = 1
     }
 
     /// What the differences refer to; fresh at the start of each segment.

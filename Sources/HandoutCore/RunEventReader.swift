@@ -50,8 +50,13 @@ struct RunEventReader {
             let ok = try varint()
             guard ok <= 1 else { throw malformed("expected 0 or 1") }
             return made(.runFinished(ok: ok == 1))
-        default:
-            throw malformed("unknown kind of event")
+        default:  // Tag.rare
+            try refuseFlags(tag, allowed: 0)
+            switch try varint() {
+            case RunEventEncoding.Rare.runPaused: return made(.runPaused)
+            case RunEventEncoding.Rare.runResumed: return made(.runResumed)
+            default: throw malformed("unknown kind of event")
+            }
         }
     }
 

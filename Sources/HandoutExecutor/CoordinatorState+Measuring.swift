@@ -40,7 +40,7 @@ extension CoordinatorState {
         let report = error.report
         pending[key(report.task, report.attempt)] = report
         histories[report.task, default: AttemptHistory()].note(report, held: nil)
-        if core.configuration.recordsEvents { described.append(report) }
+        describe(report)
         core.unmeasured(
             report.task, attempt: report.attempt, Failure(report.ended, neverRetry: error.neverRetry), now: now,
             into: &output)

@@ -17,7 +17,7 @@ struct CoordinatorState: ~Copyable {
     var histories: [TaskID: AttemptHistory] = [:]
     private let hasMeasured: Bool
     private let claimsMatter: Bool
-    let capacity: Capacity
+    var capacity: Capacity
     let limits: [String: UInt64]
     let graph: String
     var notes: [RunNote] = []
@@ -38,13 +38,23 @@ struct CoordinatorState: ~Copyable {
     private var pace: [SlotPace]
     /// Answers what a strategy is asked; nil: there is none.
     private let strategist: Strategist?
+    /// Attempts that failed, of which the strategy was not told yet.
+    private var untold: [FailureReport] = []
+    /// Asks trackers; nil: there are none.
+    let keeper: (any ClaimKeeper)?
+    /// By slot: what its lease holds that a tracker was asked for.
+    var held: [GuardedClaim?]
     private var placements: [Placement] = []
+    /// Other runs share what this one runs on.
+    var shared: SharedPart?
 
     init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        capacity: Capacity, epoch: UInt64, strategist: Strategist?
+        capacity: Capacity, epoch: UInt64, strategist: Strategist?, keeper: (any ClaimKeeper)?
     ) {
         self.strategist = strategist
+        self.keeper = keeper
+        held = Array(repeating: nil, count: keeper == nil ? 0 : configuration.slots)
         self.link = link
         self.worker = worker
         self.epoch = epoch
@@ -64,6 +74,7 @@ struct CoordinatorState: ~Copyable {
     /// The slot's own thread has ended its lease.
     mutating func report(slot: Int, now: UInt64) {
         pace[slot].ended(now: now)
+        if !held.isEmpty { giveBack(slot) }
         _ = collect(slot, now)
         pace[slot].measure()
     }
@@ -75,7 +86,7 @@ struct CoordinatorState: ~Copyable {
         guard !completions.isEmpty else { return false }
         if !reports.isEmpty {
             for report in reports { pending[key(report.task, report.attempt)] = report }
-            if core.configuration.recordsEvents { described += reports }
+            for report in reports { describe(report) }
             reports.removeAll(keepingCapacity: true)
         }
         for index in completions.indices {
@@ -96,6 +107,12 @@ struct CoordinatorState: ~Copyable {
         pace[slot].collected(completions.count)
         perform()
         return true
+    }
+
+    /// Keeps what describes an attempt that failed for those who are told of it.
+    mutating func describe(_ report: FailureReport) {
+        if core.configuration.recordsEvents { described.append(report) }
+        if core.configuration.tellsStrategy { untold.append(report) }
     }
 
     func key(_ task: TaskID, _ attempt: UInt16) -> UInt64 { UInt64(task.rawValue) << 16 | UInt64(attempt) }
@@ -151,25 +168,51 @@ struct CoordinatorState: ~Copyable {
                 task: task, attempt: 1, ended: .result, message: error.message, file: error.file, line: error.line,
                 worker: worker)
             pending[key(task, 0)] = report
-            if core.configuration.recordsEvents { described.append(report) }
+            describe(report)
             core.expansionFailed(task, now: now, into: &output)
         }
         perform()
         wakesAll = true
     }
 
-    /// Lends the slot what it is to run next. False: nothing is ready for it.
-    mutating func lend(_ slot: Int, _ now: UInt64) -> Bool {
+    /// Lends the slot what it is to run next, or says what a tracker is to be asked before; nil: nothing is ready for it.
+    mutating func lend(_ slot: Int, _ now: UInt64) -> Step? {
         let ready = core.counts.ready
-        guard ready > 0 else { return false }
+        guard ready > 0, !core.isPaused else {
+            shared?.wantsNothing()
+            return nil
+        }
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
-        guard take(slot, limit, now) else { return false }
+        guard take(slot, limit, now) else { return nil }
+        if shared != nil, !admits(slot, now) { return nil }
         let claim = claimsMatter ? core.leaseClaim(ofSlot: slot) : nil
-        link.lend(slot: slot, lease.entries, claim: claim, time: epoch + now)
+        if !held.isEmpty, let asked = guardedClaim(lease.entries, claim) {
+            core.withdrawStart(of: asked.entry, output: &output)
+            wakesOne = idle > 0 && core.counts.ready > 0
+            return .request(asked)
+        }
+        start(lease.entries, claim, on: slot, now)
+        return .run
+    }
+
+    /// Gives the slot its lease.
+    mutating func start(_ entries: [LeaseEntry], _ claim: LeaseClaim?, on slot: Int, _ now: UInt64) {
+        link.lend(slot: slot, entries, claim: claim, time: epoch + now)
         pace[slot].started(now: now)
         wakesOne = idle > 0 && core.counts.ready > 0 && pace[slot].isWorthWaking(tasks: core.counts.ready)
-        return true
+    }
+
+    /// Whether the runs beside this one leave room for the lease. Else its tasks are ready again, as if it had not been.
+    private mutating func admits(_ slot: Int, _ now: UInt64) -> Bool {
+        let (cpu, memory) = core.amounts(of: lease.entries, slot: slot)
+        if shared?.admit(slot, SharedCapacity.Amounts(cpu: cpu, memory: memory), time: epoch + now) ?? true {
+            return true
+        }
+        for entry in lease.entries.reversed() { core.withdrawStart(of: entry, output: &output) }
+        for entry in lease.entries { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+        return false
     }
 
     /// Fills the lease. A strategy is asked first, and again when it knows too little.
@@ -178,11 +221,21 @@ struct CoordinatorState: ~Copyable {
             return core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0
         }
         for _ in 0..<3 {
-            if core.hasQuestions || core.wantsRound(now: now) { strategist(&core, now, &placements, &output) }
+            if core.hasQuestions || core.hasHeard || core.wantsRound(now: now) { ask(strategist, now) }
             if core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 { return true }
             guard core.hasQuestions || core.wantsRound(now: now) else { return false }
         }
         return false
+    }
+
+    private mutating func ask(_ strategist: Strategist, _ now: UInt64) {
+        strategist(&core, now, untold, &placements, &output)
+        untold.removeAll(keepingCapacity: true)
+    }
+
+    /// The run is over: a strategy is told how it ended.
+    mutating func tellEnd(_ now: UInt64) {
+        if let strategist, core.hasHeard { ask(strategist, now) }
     }
 
     /// A slot without work looks at leases that have run for long: what they have ended is collected, and half of what
@@ -203,6 +256,22 @@ struct CoordinatorState: ~Copyable {
         for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
         perform()
         return !takenBack.isEmpty
+    }
+
+    /// What leases hold that has not begun is taken back.
+    mutating func pause(now: UInt64) {
+        collectAll(now: now)
+        core.pause(now: now, into: &output)
+        guard core.isPaused else { return }
+        takenBack.removeAll(keepingCapacity: true)
+        for slot in 0..<slots { link.reclaim(slot: slot, atMost: link.unstarted(slot: slot), into: &takenBack) }
+        for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
+        perform()
+    }
+
+    mutating func resume(now: UInt64) {
+        core.resume(now: now, into: &output)
+        wakesAll = true
     }
 
     mutating func cancel(now: UInt64) {

@@ -17,8 +17,11 @@ package enum RunNote: Sendable {
     case failed(FailureReport)
 }
 
-/// Answers what the scheduler asks a strategy, with the lock held: for as long as the strategy's budget allows.
-package typealias Strategist = (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void
+/// Answers what the scheduler asks a strategy, and tells it what happened, with the lock held: for as long as the
+/// strategy's budget allows. Given the moment, and what describes the attempts that failed since it was last called.
+package typealias Strategist = (
+    inout SchedulerCore, UInt64, [FailureReport], inout [Placement], inout SchedulerOutput
+) -> Void
 
 /// How a run stands.
 package struct RunSnapshot: Sendable {
@@ -41,23 +44,29 @@ package final class RunCoordinator: @unchecked Sendable {
     private let link: any WorkerLink
     private var state: CoordinatorState
     private let epoch: UInt64
+    private let keeper: (any ClaimKeeper)?
 
     /// - Parameters:
     ///   - worker: name of the link's worker, for reports.
+    ///   - most: what it has at most, where that may change; nil: what the configuration says.
     ///   - coresFlag: how to get more cores, for messages.
     ///   - clock: the run's own clock, which the times of its events are of.
     ///   - strategist: called by one thread at a time.
+    ///   - keeper: asked before attempts hold what the configuration names as `guarded`.
     package init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        coresFlag: String? = nil, clock: RunClock = RunClock(), strategist: Strategist? = nil
+        most: WorkerCapacity? = nil, coresFlag: String? = nil, clock: RunClock = RunClock(),
+        strategist: Strategist? = nil,
+        keeper: (any ClaimKeeper)? = nil
     ) {
         self.link = link
+        self.keeper = keeper
         epoch = clock.epoch
         state = CoordinatorState(
             graph: graph, configuration: configuration, link: link, worker: worker,
             capacity: Capacity(
-                workers: [configuration.local.capacity], shared: configuration.shared, coresFlag: coresFlag),
-            epoch: epoch, strategist: strategist)
+                workers: [most ?? configuration.local.capacity], shared: configuration.shared, coresFlag: coresFlag),
+            epoch: epoch, strategist: strategist, keeper: keeper)
     }
 
     /// Makes the first tasks ready. Once, before any slot asks.
@@ -66,6 +75,21 @@ package final class RunCoordinator: @unchecked Sendable {
             state.core.start(now: now, into: &state.output)
             state.perform()
         }
+    }
+
+    /// From now on the run shares what it runs on with others. Before `start`.
+    package func share(_ capacity: SharedCapacity, weight: Double, slots: Int) {
+        let number = capacity.join(weight: weight) { [gate] in gate.wakeAll() }
+        locked { state, _ in state.shared = SharedPart(capacity, number: number, slots: slots) }
+    }
+
+    /// Whatever of the run is still held of what it shares is free. After its end.
+    package func leaveShared() {
+        let part = locked { state, _ in
+            defer { state.shared = nil }
+            return state.shared
+        }
+        part?.capacity.leave(part?.number ?? 0)
     }
 
     /// Takes what the slot has ended and returns when there is more for it to do. Called by the slot's own thread.
@@ -92,6 +116,14 @@ package final class RunCoordinator: @unchecked Sendable {
                 let measured = link.measure(task, attempt: attempt, after: history, slot: slot)
                 gate.lock()
                 state.measured(task, attempt, measured, now: now())
+            case .request(let claim):
+                gate.unlock()
+                let refused = keeper?.request(claim)
+                gate.lock()
+                if state.answered(claim, refused, slot: slot, now: now()) {
+                    wake()
+                    return .run
+                }
             case .wait(let until):
                 pause = min(pause * 2, 5_000_000)
                 state.idle += 1
@@ -100,6 +132,11 @@ package final class RunCoordinator: @unchecked Sendable {
             }
         }
     }
+
+    /// Starts nothing more until `resume`; what runs goes on.
+    package func pause() { locked { $0.pause(now: $1) } }
+
+    package func resume() { locked { $0.resume(now: $1) } }
 
     /// Starts nothing more; what runs may end.
     package func cancel() { locked { $0.cancel(now: $1) } }
@@ -147,6 +184,16 @@ package final class RunCoordinator: @unchecked Sendable {
         }
     }
 
+    /// The worker has, costs or is labelled otherwise from now on.
+    package func change(_ offer: WorkerOffer) { locked { $0.change(offer, now: $1) } }
+
+    /// What attempts hold now of these resources.
+    package func claimed(_ resources: [String]) -> [String: UInt64] {
+        locked { state, _ in
+            Dictionary(resources.map { ($0, state.core.claimed($0)) }, uniquingKeysWith: { first, _ in first })
+        }
+    }
+
     /// What failed for good, in the order in which it did.
     package var allFailures: [FailureReport] { locked { state, _ in state.failures } }
 
@@ -175,6 +222,8 @@ extension CoordinatorState {
         case expand(TaskID)
         /// Ask the functions among the task's options, outside the gate.
         case measure(TaskID, attempt: UInt16, after: AttemptHistory)
+        /// Ask a tracker for what the attempt is to hold, outside the gate.
+        case request(GuardedClaim)
         case wait(until: UInt64)
     }
 
@@ -182,15 +231,20 @@ extension CoordinatorState {
     mutating func next(_ slot: Int, _ now: UInt64, isFirst: Bool, pause: UInt64) -> Step {
         if isFirst { report(slot: slot, now: now) }
         while true {
-            if isOver { return .stop }
+            if isOver {
+                tellEnd(now)
+                shared?.release(slot, time: epoch + now)
+                return .stop
+            }
             if let task = expansions.popLast() { return .expand(task) }
             if let timer = core.nextTimer, timer <= now {
                 core.advance(now: now, into: &output)
                 perform()
             }
-            if !measurements.isEmpty, let next = nextMeasurement() { return next }
-            if lend(slot, now) { return .run }
+            if !measurements.isEmpty, !core.isPaused, let next = nextMeasurement() { return next }
+            if let step = lend(slot, now) { return step }
             core.idle(slot: slot)
+            shared?.release(slot, time: epoch + now)
             if helpOthers(slot, now) { continue }
             if let timer = core.nextTimer, timer < now + pause { return .wait(until: timer) }
             return .wait(until: now + pause)

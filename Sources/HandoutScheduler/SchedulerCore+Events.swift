@@ -5,7 +5,10 @@ extension SchedulerCore {
     package mutating func start(now: UInt64, into output: inout SchedulerOutput) {
         precondition(!isStarted, "a run is started once")
         isStarted = true
+        placer?.now = now
         record(.runStarted(seed: configuration.seed), now, &output)
+        if isPaused { record(.runPaused, now, &output) }
+        placer?.hearStart()
         for row in 0..<graph.ownCount where remaining[row] == 0 && state(row) == RowState.waiting {
             if kinds[row] == Word.taskKind && traits[row] == 0 {
                 makeReady(row, key: declaredKey(row) | SchedulerCore.sourceKey, slot: -1, &output)
@@ -33,12 +36,11 @@ extension SchedulerCore {
         counts.done += 1
         if placer != nil { ended(row, slot: slot, nanoseconds: nanoseconds, bytes: bytes, now: now) }
         if attempt > 1 && !failures.isEmpty { failures.removeValue(forKey: task.rawValue) }
-        if configuration.recordsEvents {
-            output.events.append(
-                RunEvent(
-                    time: now,
-                    kind: .taskFinished(
-                        task, attempt: attempt, slot: slotNumber(slot), nanoseconds: nanoseconds, bytes: bytes)))
+        if isWatched {
+            note(
+                .taskFinished(
+                    task, attempt: attempt, slot: slotNumber(slot), nanoseconds: nanoseconds, bytes: bytes), now,
+                &output)
         }
         if row >= declared {
             openRows -= 1
@@ -59,6 +61,7 @@ extension SchedulerCore {
     ) -> Bool {
         let row = task.index
         guard isRunning(row, attempt) else { return false }
+        placer?.now = now
         counts.running -= 1
         attempts[row] -= 1
         releaseClaim(of: row, nanoseconds: nil, now: now)
@@ -74,11 +77,14 @@ extension SchedulerCore {
 
     /// Makes ready what was paused until `now`.
     package mutating func advance(now: UInt64, into output: inout SchedulerOutput) {
+        placer?.now = now
         while let timer = timers.first, timer.time <= now {
             timers.removeFirst()
             let row = Int(timer.task)
             if state(row) == RowState.paused && attempts[row] == timer.attempt {
                 makeReady(row, key: readyKey(row), slot: -1, &output)
+            } else if let placer, state(row) == RowState.ready {
+                endWait(row, placer, now: now)
             }
         }
     }
@@ -88,6 +94,19 @@ extension SchedulerCore {
         guard !isDraining else { return }
         drain(now, &output)
         settle(now, &output)
+    }
+
+    /// Starts nothing more until `resume`: what runs goes on, and what ends is counted. Again: nothing.
+    package mutating func pause(now: UInt64, into output: inout SchedulerOutput) {
+        guard !isPaused && !isDraining && openRows > 0 else { return }
+        isPaused = true
+        if isStarted { record(.runPaused, now, &output) }
+    }
+
+    package mutating func resume(now: UInt64, into output: inout SchedulerOutput) {
+        guard isPaused else { return }
+        isPaused = false
+        if isStarted && !hasFinished { record(.runResumed, now, &output) }
     }
 
     /// Takes events in their order; appends what follows from them.
@@ -126,7 +145,7 @@ extension SchedulerCore {
 
     @inline(__always)
     func record(_ kind: RunEvent.Kind, _ now: UInt64, _ output: inout SchedulerOutput) {
-        if configuration.recordsEvents { output.events.append(RunEvent(time: now, kind: kind)) }
+        if isWatched { note(kind, now, &output) }
     }
 
     /// Ends the rows that end without a lease, and the run when it is over.

@@ -18,6 +18,7 @@ extension SchedulerCore {
     ) -> Bool {
         let row = task.index
         guard row < status.count, state(row) == RowState.expanding else { return false }
+        placer?.now = now
         let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
         switch kinds[origin] {
         case Word.selectKind, Word.inputKind: answered(row, origin, shift, expansion)

@@ -27,6 +27,7 @@ extension SchedulerCore {
     ) -> Bool {
         let row = task.index
         guard isRunning(row, attempt) else { return false }
+        placer?.now = now
         counts.running -= 1
         releaseClaim(of: row, nanoseconds: nil, now: now)
         if isDraining {

@@ -76,6 +76,10 @@ extension SchedulerCore {
             for row in range.first..<range.first + range.count { pushPlaced(Int(row), key: range.key, placer) }
         } else {
             placer.push(range, requestClass: requestClass(of: Int(range.first), placer))
+            guard placer.hears else { return }
+            for row in range.first..<range.first + range.count {
+                placer.hear(.ready(TaskID(rawValue: row), attempt: 1))
+            }
         }
     }
 
@@ -88,6 +92,7 @@ extension SchedulerCore {
         }
         if let entry = planned(row, placer) { key = UInt64(entry.order) }
         placer.push(row, key: key, requestClass: number)
+        if placer.hears { placer.hear(.ready(TaskID(row), attempt: attempts[row] + 1)) }
     }
 
     // MARK: - Leases
@@ -100,6 +105,7 @@ extension SchedulerCore {
         slot: Int, limit: Int, now: UInt64, into lease: inout LeaseBuffer, output: inout SchedulerOutput
     ) -> Int {
         precondition(slot >= 0 && slot < local.count, "no such slot")
+        guard !isPaused else { return 0 }
         if let placer { return takePlaced(slot, limit, now, placer, &lease, &output) }
         // Others reported without taking: what they made ready is anyone's.
         if localCount > (local[slot].count > 0 ? 1 : 0) { shareLocal(except: slot) }
@@ -178,9 +184,6 @@ extension SchedulerCore {
         entry.retriesLeft = retries
         entry.recovers = recovers
         lease.entries.append(entry)
-        if configuration.recordsEvents {
-            output.events.append(
-                RunEvent(time: now, kind: .taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot))))
-        }
+        if isWatched { noteStart(row, attempt, slot, now, &output) }
     }
 }

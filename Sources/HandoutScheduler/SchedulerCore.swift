@@ -7,6 +7,8 @@ package import HandoutCore
 package struct SchedulerCore: ~Copyable {
     let graph: GraphColumns
     package let configuration: SchedulerConfiguration
+    /// Someone wants to know what happens.
+    let isWatched: Bool
     /// Rows of the graph; appended rows follow.
     let declared: Int
 
@@ -74,6 +76,8 @@ package struct SchedulerCore: ~Copyable {
     var isStarted = false
     /// Nothing more is started.
     package internal(set) var isDraining = false
+    /// Nothing is started until the run goes on.
+    package internal(set) var isPaused = false
     var hasFinished = false
 
     static let streamingEdge: UInt32 = 1 << 31
@@ -89,6 +93,7 @@ package struct SchedulerCore: ~Copyable {
         let rows = graph.count
         self.graph = graph
         self.configuration = configuration
+        isWatched = configuration.recordsEvents || configuration.tellsStrategy
         declared = rows
         kinds = graph.kinds.base
         optionIndices = graph.optionIndices.base

@@ -20,6 +20,12 @@ package struct SchedulerConfiguration: Sendable {
     /// Their results are never released.
     package var outputs: [TaskID]
     package var recordsEvents: Bool
+    /// What happens is kept for a strategy too, which asks for it (`SchedulerCore.takeHeard`).
+    package var tellsStrategy = false
+    /// Totals, labels and price of the worker may change while the run goes on (`SchedulerCore.change`).
+    package var isTracked = false
+    /// Resources that a tracker is asked for before an attempt holds some: leases that do are of one task.
+    package var guarded: Set<String> = []
     /// Bytes that an attempt without `memory` may use.
     package var taskMemory: UInt64 = 256 << 20
 

@@ -34,12 +34,14 @@ package struct GraphSimulation {
         return options
     }
 
-    /// Runs it under an allocator that decides while it goes on. `strategy` answers what a strategy is asked.
+    /// Runs it under an allocator that decides while it goes on. `strategy` answers what a strategy is asked; `tells`: it is
+    /// told what happens, too.
     package func run(
-        _ allocator: Allocator,
+        _ allocator: Allocator, tells: Bool = false,
         strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> ClusterResult {
         var options = options(allocator)
+        options.tellsStrategy = tells
         options.record = record
         return ClusterSimulator(graph: graph, options: options, world: world).run(strategy: strategy)
     }

@@ -90,13 +90,15 @@ package struct InstanceGraph: SimulatedWorld {
 
     package func elements(_ row: Int) -> Int { 1 }
 
-    /// Runs the instance under an allocator that decides while it goes on. `strategy` answers what a strategy is asked.
+    /// Runs the instance under an allocator that decides while it goes on. `strategy` answers what a strategy is asked;
+    /// `tells`: it is told what happens, too.
     package func schedule(
-        _ allocator: Allocator, seed: UInt64, record: DecisionRecord? = nil,
+        _ allocator: Allocator, seed: UInt64, tells: Bool = false, record: DecisionRecord? = nil,
         strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> Schedule {
         var options = ClusterOptions(seed: seed, workers: workers)
         options.allocator = allocator
+        options.tellsStrategy = tells
         options.record = record
         let result = ClusterSimulator(graph: graph, options: options, world: self).run(strategy: strategy)
         var entries = [Schedule.Entry](

@@ -68,6 +68,23 @@ struct SystemFiles {
         return names.sorted()
     }
 
+    /// Bytes in use by this process and the programs that it started, and those in turn.
+    func memoryOfProcesses() -> UInt64 {
+        var bytes: UInt64 = 0
+        var open = ["self"]
+        var seen: Set<String> = []
+        while let process = open.popLast(), seen.count < 10_000 {
+            guard seen.insert(process).inserted else { continue }
+            let pages = (text("/proc/\(process)/statm") ?? "").split(separator: " ").dropFirst().first
+            bytes += (pages.flatMap { UInt64($0) } ?? 0) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+            for thread in names(in: "/proc/\(process)/task") {
+                let children = text("/proc/\(process)/task/\(thread)/children") ?? ""
+                open += children.split(whereSeparator: \.isWhitespace).map(String.init)
+            }
+        }
+        return bytes
+    }
+
     /// Bytes of a line of /proc/meminfo.
     func memory(_ name: String) -> UInt64? {
         for line in (text("/proc/meminfo") ?? "").split(separator: "\n") where line.hasPrefix(name + ":") {
@@ -84,20 +101,36 @@ struct ControlGroups {
     /// Bytes; nil: no limit.
     private(set) var memory: UInt64?
 
+    /// Bytes that may still be taken: of the tightest of the groups; what can be dropped of what was read counts as free.
+    private(set) var memoryFree: UInt64?
+
     init(root: String) {
         let files = SystemFiles(root: root)
-        let lines = (files.text("/proc/self/cgroup") ?? "").split(separator: "\n")
-        guard let own = lines.first(where: { $0.hasPrefix("0::/") }) else { return }
-        // Every group above limits too.
-        var parts = own.dropFirst(4).split(separator: "/")
-        while true {
-            let folder = "/sys/fs/cgroup/" + parts.map { $0 + "/" }.joined()
+        for folder in ControlGroups.folders(files) {
             if let quota = ControlGroups.quota(files.text(folder + "cpu.max")) { cpu = min(cpu ?? .max, quota) }
             if let limit = files.text(folder + "memory.max")?.split(separator: "\n").first.flatMap({ UInt64($0) }) {
                 memory = min(memory ?? .max, limit)
+                let used = ControlGroups.used(files, folder)
+                memoryFree = min(memoryFree ?? .max, limit - min(limit, used))
             }
-            if parts.popLast() == nil { break }
         }
+    }
+
+    /// Those that the process is in, the innermost first: every group above limits too.
+    private static func folders(_ files: SystemFiles) -> [String] {
+        let lines = (files.text("/proc/self/cgroup") ?? "").split(separator: "\n")
+        guard let own = lines.first(where: { $0.hasPrefix("0::/") }) else { return [] }
+        let parts = own.dropFirst(4).split(separator: "/")
+        return (0...parts.count).reversed().map { count in
+            "/sys/fs/cgroup/" + parts.prefix(count).map { $0 + "/" }.joined()
+        }
+    }
+
+    private static func used(_ files: SystemFiles, _ folder: String) -> UInt64 {
+        let current = files.text(folder + "memory.current")?.split(separator: "\n").first.flatMap { UInt64($0) } ?? 0
+        let lines = (files.text(folder + "memory.stat") ?? "").split(separator: "\n")
+        let droppable = lines.first { $0.hasPrefix("inactive_file ") }?.dropFirst(14)
+        return current - min(current, droppable.flatMap { UInt64($0) } ?? 0)
     }
 
     /// `200000 100000`: microseconds in each period.

@@ -9,21 +9,19 @@ package import LuaRuntime
 /// run again with the next call.
 package final class LuaTrackerFile {
     private let storage: FileStorage
-    private let log: @Sendable (_ level: Int, _ text: String) -> Void
     private var native: OpaquePointer
     package private(set) var trackers: [LuaTracker] = []
 
     /// - Parameters:
     ///   - allowance: what the worker allows; a tracker whose grant goes beyond is refused.
     ///   - directory: what relative paths begin from: absolute, without links.
-    ///   - log: receives what trackers log and print, and what goes wrong in `release`.
+    ///   - log: receives what trackers log and print.
     /// - Throws: `PlanRefusal` with every problem found.
     package init(
         _ sources: ProgramSources, allowance: Allowance, directory: String, worker: String, slot: LeaseSlot? = nil,
         limits: FileLimits = FileLimits(),
         log: @escaping @Sendable (_ level: Int, _ text: String) -> Void = { _, _ in }
     ) throws(PlanRefusal) {
-        self.log = log
         storage = FileStorage(
             sources, slot: slot, limits: limits, allowance: allowance, directory: directory, worker: worker, log: log)
         native = try LuaTrackerFile.make(storage)
@@ -92,10 +90,9 @@ package final class LuaTrackerFile {
         }
     }
 
-    fileprivate func warn(_ text: String) { log(2, text) }
 }
 
-/// A tracker in Lua. Errors of its functions are readings that are not known, and refused claims.
+/// A tracker in Lua.
 package final class LuaTracker: ResourceTracker {
     package let name: String
     package let provides: [String]
@@ -103,6 +100,8 @@ package final class LuaTracker: ResourceTracker {
     package let interval: UInt64
     /// What it asks for.
     package let grants: [(kind: GrantKind, name: String)]
+    /// It wants to be asked before attempts hold something, or told afterwards.
+    package var keepsClaims: Bool { has.request || has.release }
     private unowned let file: LuaTrackerFile
     private let index: UInt32
     private let has: (register: Bool, probe: Bool, request: Bool, release: Bool)
@@ -166,18 +165,19 @@ package final class LuaTracker: ResourceTracker {
                 attempt: claim.attempt)
             return answer.given ? .granted : .refused(answer.reason)
         } catch {
-            return .refused(error.text)
+            return .failed(TrackerProblem(error))
         }
     }
 
-    package func release(_ claim: ResourceClaim) {
-        guard has.release else { return }
+    package func release(_ claim: ResourceClaim) -> TrackerProblem? {
+        guard has.release else { return nil }
         do throws(StrategyProblem) {
             _ = try file.call(
                 index, HANDOUT_TRACKER_RELEASE, time: LuaTracker.claimTime, amounts: claim.amounts, task: claim.task,
                 attempt: claim.attempt)
+            return nil
         } catch {
-            file.warn(error.text)
+            return TrackerProblem(error)
         }
     }
 
@@ -191,8 +191,14 @@ package final class LuaTracker: ResourceTracker {
             let answer = try call()
             return answer.given ? .report(answer.report) : .unknown(answer.reason)
         } catch {
-            return .unknown(error.text)
+            return .failed(TrackerProblem(error))
         }
+    }
+}
+
+extension TrackerProblem {
+    fileprivate init(_ problem: StrategyProblem) {
+        self.init(message: problem.message, file: problem.file, line: problem.line)
     }
 }
 

@@ -64,7 +64,8 @@ extension ClusterOptions {
         }
         var options = ClusterOptions(seed: seed, workers: workers)
         let allocators: [Allocator] = [
-            .firstAvailable, .loadBalanced, .locality(slack: 0), .cost, .fastest, .random(seed: seed),
+            .firstAvailable, .loadBalanced, .locality(slack: UInt64(random.below(2) * random.below(2_000_000))), .cost,
+            .fastest, .random(seed: seed),
             .scored(perTask: false),
             .scored(perTask: true), .rounds,
         ]

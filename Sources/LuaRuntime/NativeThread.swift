@@ -57,6 +57,9 @@ package final class LeaseSlot: @unchecked Sendable {
 
     /// A deadline passed a grace time ago and the thread is still in C code.
     package var isStuck: Bool { handout_slot_stuck(pointer) != 0 }
+
+    /// While it is cancelled, Lua code of the thread is ended as such.
+    package func cancel(_ on: Bool) { handout_slot_cancel(pointer, on ? 1 : 0) }
 }
 
 /// What was built and is running.

@@ -12,7 +12,7 @@ import Testing
             let attempt = random.chance(0.5) ? 1 : UInt16(truncatingIfNeeded: wide(&random))
             let slot = UInt16(truncatingIfNeeded: wide(&random))
             let kind: RunEvent.Kind =
-                switch random.below(7) {
+                switch random.below(9) {
                 case 0: .runStarted(seed: wide(&random))
                 case 1: .mapExpanded(task, elements: UInt32(truncatingIfNeeded: wide(&random)))
                 case 2: .taskStarted(task, attempt: attempt, slot: slot)
@@ -24,6 +24,8 @@ import Testing
                         task, attempt: attempt, ended: Ended.allCases[random.below(Ended.allCases.count)],
                         final: random.chance(0.5), retryAfter: wide(&random))
                 case 5: .taskSkipped(task, SkipReason.allCases[random.below(2)])
+                case 6: .runPaused
+                case 7: .runResumed
                 default: .runFinished(ok: random.chance(0.5))
                 }
             return RunEvent(time: time, kind: kind)

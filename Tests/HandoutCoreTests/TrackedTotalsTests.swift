@@ -20,7 +20,10 @@ import Testing
         #expect(tracked.totals == ["a": 5])
         #expect(
             tracked.take(.unknown("no answer"))
-                == [.totals(["a": 0]), .warning("tracker 'n' has not answered 3 times in a row: no answer")])
+                == [
+                    .totals(["a": 0]),
+                    .warning(TrackerProblem(message: "tracker 'n' has not answered 3 times in a row: no answer")),
+                ])
         #expect(tracked.take(.unknown("no answer")) == [])
         #expect(tracked.take(.report(TrackerReport(totals: ["a": 5]))) == [.totals(["a": 5])])
     }
@@ -33,5 +36,17 @@ import Testing
             #expect(!tracked.take(.report(TrackerReport(totals: ["a": 5]))).contains { $0 == .totals(["a": 0]) })
         }
         #expect(tracked.totals == ["a": 5])
+    }
+
+    @Test func `a tracker that is wrong is warned of at once and once, until it answers`() {
+        var tracked = TrackedTotals(name: "n", provides: ["a"])
+        let problem = TrackerProblem(message: "no", file: "t.lua", line: 3)
+        #expect(problem.text == "t.lua:3: no")
+        _ = tracked.take(.report(TrackerReport(totals: ["a": 5])))
+        #expect(tracked.take(.failed(problem)) == [.warning(problem)])
+        #expect(tracked.take(.failed(problem)) == [])
+        #expect(tracked.take(.unknown("x")) == [.totals(["a": 0])])
+        _ = tracked.take(.report(TrackerReport(totals: ["a": 5])))
+        #expect(tracked.take(.failed(problem)) == [.warning(problem)])
     }
 }

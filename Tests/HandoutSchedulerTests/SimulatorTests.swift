@@ -20,6 +20,7 @@ import Testing
         options.duplicateRate = random.chance(0.5) ? 0 : 0.3
         options.expansionFailureRate = random.chance(0.8) ? 0 : 0.2
         options.literals = builder.literals
+        options.pauseRate = random.chance(0.6) ? 0 : 0.1
         options.cancelAt = random.chance(0.8) ? nil : UInt64(random.below(10_000_000))
         if random.chance(0.3) { options.targets = [TaskID(random.below(graph.count))] }
         options.outputs = (0..<random.below(3)).map { _ in TaskID(random.below(graph.count)) }
@@ -77,6 +78,7 @@ import Testing
         var options = SimulationOptions(seed: 7)
         options.checkEvery = 0
         #expect(Simulator(graph: graph.build(), options: options).run().violation == nil)
+        options.pauseRate = 0.3
         options.fault = fault
         #expect(Simulator(graph: graph.build(), options: options).run().violation != nil)
     }

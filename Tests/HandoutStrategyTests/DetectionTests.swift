@@ -60,12 +60,43 @@ import Testing
                 == SystemLoad(cpu: 0.2, memoryInUse: 409_600, memoryFree: 614_400, loadAverage: 1.25))
         machine.write("/proc/stat", "cpu  40 0 10 70 20 0 0 0 5 5\n")
         #expect(monitor.sample()?.cpu == 0.75)
-        #expect(
-            monitor.available(TrackerState(claimed: ["memory": 50_000]))
-                == .report(TrackerReport(totals: ["memory": 664_400])))
-        #expect(
-            monitor.available(TrackerState(claimed: ["memory": 500_000]))
-                == .report(TrackerReport(totals: ["memory": 700_000])))
+    }
+
+    @Test func `of memory that is claimed what is in use counts as usable, and all of the machine at most`() {
+        machine.write("/proc/meminfo", "MemTotal:       1000 kB\nMemAvailable:    600 kB\n")
+        let monitor = SystemMonitor(DetectedResources(cpu: 10_000, memory: 700_000), step: 1, root: machine.root)
+        func usable(_ claimed: UInt64) -> TrackerReading {
+            monitor.available(TrackerState(claimed: ["memory": claimed]))
+        }
+        func total(_ bytes: UInt64) -> TrackerReading { .report(TrackerReport(totals: ["memory": bytes])) }
+        #expect(monitor.register() == total(700_000))
+        #expect(usable(50_000) == total(614_400))
+        // This process, one that it started, and one that this one started: pages of 4 KiB.
+        machine.write("/proc/self/statm", "100 5 0 0 0 0 0\n")
+        machine.write("/proc/self/task/7/children", "")
+        machine.write("/proc/self/task/8/children", "30 31 \n")
+        machine.write("/proc/30/statm", "100 3 0 0 0 0 0\n")
+        machine.write("/proc/30/task/30/children", "32 \n")
+        machine.write("/proc/32/statm", "100 1 0 0 0 0 0\n")
+        #expect(usable(30_000) == total(644_400))
+        #expect(usable(500_000) == total(614_400 + 9 * UInt64(sysconf(Int32(_SC_PAGESIZE)))))
+        machine.write("/proc/meminfo", "MemTotal:       1000 kB\nMemAvailable:    700 kB\n")
+        #expect(usable(500_000) == total(700_000))
+        let steps = SystemMonitor(DetectedResources(cpu: 10_000, memory: 10 << 20), step: 100_000, root: machine.root)
+        #expect(steps.available(TrackerState()) == total(700_000))
+    }
+
+    @Test func `what a control group has left counts where it is less`() {
+        machine.write("/proc/meminfo", "MemTotal:       1000 kB\nMemAvailable:    600 kB\n")
+        machine.write("/proc/stat", "cpu  10 0 10 60 20 0 0 0 5 5\n")
+        machine.write("/proc/self/cgroup", "0::/job\n")
+        machine.write("/sys/fs/cgroup/job/memory.max", "500000\n")
+        machine.write("/sys/fs/cgroup/job/memory.current", "400000\n")
+        machine.write("/sys/fs/cgroup/job/memory.stat", "anon 300000\ninactive_file 60000\n")
+        let monitor = SystemMonitor(machine.detect(cores: 1), step: 1, root: machine.root)
+        #expect(monitor.available(TrackerState()) == .report(TrackerReport(totals: ["memory": 160_000])))
+        let load = monitor.sample()
+        #expect(load?.memoryFree == 160_000 && load?.memoryInUse == 340_000)
     }
 
     @Test func `a system that says nothing is not known`() {

@@ -19,11 +19,11 @@ import Testing
         #expect(file.trackers[0].provides == ["matlab"] && file.trackers[0].scope == .cluster)
         #expect(file.trackers.map(\.interval) == [10_000_000_000, 60_000_000_000])
         #expect(file.trackers[0].grants.map(\.name) == ["lmutil"])
-        guard case .unknown(let reason?) = file.trackers[0].available(TrackerState()) else {
+        guard case .failed(let problem) = file.trackers[0].available(TrackerState()) else {
             Issue.record("there is no lmutil")
             return
         }
-        #expect(reason.hasSuffix(": tracker 'flexlm': probe: exec: 'lmutil' was not found in PATH"))
+        #expect(problem.text.hasSuffix(": tracker 'flexlm': probe: exec: 'lmutil' was not found in PATH"))
     }
 
     @Test func `a probe is told what is claimed, and its totals, price and labels arrive`() throws {
@@ -58,8 +58,9 @@ import Testing
         #expect(tracker.request(ResourceClaim(task: "a", attempt: 1, amounts: ["x": 20_000])) == .granted)
         #expect(
             tracker.request(ResourceClaim(task: "b", attempt: 1, amounts: ["x": 30_000])) == .refused("too many for b"))
-        tracker.release(ResourceClaim(task: "a", attempt: 2, amounts: ["x": 15_000]))
-        #expect(lines.withLock { $0 } == ["1 a\t2\t1.5", "2 t.lua:6: tracker 't': release: gone"])
+        let problem = tracker.release(ResourceClaim(task: "a", attempt: 2, amounts: ["x": 15_000]))
+        #expect(problem == TrackerProblem(message: "tracker 't': release: gone", file: "t.lua", line: 6))
+        #expect(lines.withLock { $0 } == ["1 a\t2\t1.5"])
     }
 
     @Test func `programs and files are there by grant`() throws {
@@ -69,14 +70,14 @@ import Testing
         #expect(try tracker(grant + echo).available(TrackerState()) == .report(TrackerReport(totals: ["x": 70_000])))
         #expect(
             try tracker("provides = { 'x' }, probe = function() " + echo).available(TrackerState())
-                == .unknown(
-                    "t.lua:2: tracker 't': probe: exec: 'echo' is not granted: the tracker asks for it with "
+                == failed(
+                    "exec: 'echo' is not granted: the tracker asks for it with "
                         + "grant = { exec = { \"echo\" } }"))
         #expect(
             try tracker("provides = { 'x' }, probe = function() require 'handout'.fs.read '/etc/hostname' end")
                 .available(TrackerState())
-                == .unknown(
-                    "t.lua:2: tracker 't': probe: fs.read: '/etc/hostname' is outside of the run directory '/nowhere' and "
+                == failed(
+                    "fs.read: '/etc/hostname' is outside of the run directory '/nowhere' and "
                         + "not granted: the tracker asks for it with grant = { read = { \"/etc/hostname\" } }"))
         let refusal = refusal(
             "t { name = 'n', grant = { exec = { 'ls' }, read = { '/etc' } }, probe = print }",
@@ -88,35 +89,41 @@ import Testing
             ])
     }
 
+    /// What begins with `!` is an error.
     @Test(
         arguments: [
             ("return nil, 'no answer'", "no answer"), ("return nil", nil), ("", nil),
             (
                 "return 5",
-                "t.lua:2: tracker 't': probe: result: expected a table such as { licence = 5 }, or nil and a reason, got 5"
+                "!result: expected a table such as { licence = 5 }, or nil and a reason, got 5"
             ),
-            ("return { y = 5 }", "t.lua:2: tracker 't': probe: \"y\" is not in its provides, nor price or labels"),
-            ("return { x = -1 }", "t.lua:2: tracker 't': probe: x: expected a number from 0 to 1000000000, got -1"),
+            ("return { y = 5 }", "!\"y\" is not in its provides, nor price or labels"),
+            ("return { x = -1 }", "!x: expected a number from 0 to 1000000000, got -1"),
             (
                 "return { price = '1' }",
-                "t.lua:2: tracker 't': probe: price: expected a number from 0 to 1e12, got \"1\""
+                "!price: expected a number from 0 to 1e12, got \"1\""
             ),
-            ("return { labels = { a = 1 } }", "t.lua:2: tracker 't': probe: labels: expected names and strings, got 1"),
-            ("return nil, 5", "t.lua:2: tracker 't': probe: reason: expected a string, got 5"),
-            ("error 'no'", "t.lua:2: tracker 't': probe: no"),
-            ("require 'handout'.fail 'no'", "t.lua:2: tracker 't': probe: handout.fail is only there inside a task"),
+            ("return { labels = { a = 1 } }", "!labels: expected names and strings, got 1"),
+            ("return nil, 5", "!reason: expected a string, got 5"),
+            ("error 'no'", "!no"),
+            ("require 'handout'.fail 'no'", "!handout.fail is only there inside a task"),
             (
                 "return require 'handout'.task.id",
-                "t.lua:2: tracker 't': probe: handout.task is only there inside a task"
+                "!handout.task is only there inside a task"
             ),
             (
                 "return require 'handout'.graph 'g'",
-                "t.lua:2: tracker 't': probe: handout.graph is only there while planning, not in a task"
+                "!handout.graph is only there while planning, not in a task"
             ),
         ] as [(String, String?)])
     func `a reading that is not known`(body: String, reason: String?) throws {
         let tracker = try tracker("provides = { 'x' }, probe = function() \(body) end")
-        #expect(tracker.available(TrackerState()) == .unknown(reason))
+        let expected = reason.flatMap { $0.hasPrefix("!") ? failed(String($0.dropFirst())) : nil } ?? .unknown(reason)
+        #expect(tracker.available(TrackerState()) == expected)
+    }
+
+    private func failed(_ message: String) -> TrackerReading {
+        .failed(TrackerProblem(message: "tracker 't': probe: \(message)", file: "t.lua", line: 2))
     }
 
     @Test func `a claim waits for at most a second, and the file is run anew`() throws {
@@ -134,7 +141,10 @@ import Testing
         thread.join()
         #expect(
             answers.withLock { $0 } == [
-                .granted, .refused("t.lua:2: tracker 't': request: it ran longer than 1 s"), .granted,
+                .granted,
+                .failed(
+                    TrackerProblem(message: "tracker 't': request: it ran longer than 1 s", file: "t.lua", line: 2)),
+                .granted,
             ])
     }
 
@@ -188,7 +198,7 @@ import Testing
         func register() -> TrackerReading? { file.trackers[0].register() }
         func available(_ state: TrackerState) -> TrackerReading { file.trackers[0].available(state) }
         func request(_ claim: ResourceClaim) -> TrackerAnswer { file.trackers[0].request(claim) }
-        func release(_ claim: ResourceClaim) { file.trackers[0].release(claim) }
+        func release(_ claim: ResourceClaim) -> TrackerProblem? { file.trackers[0].release(claim) }
     }
 
     private func tracker(_ fields: String, lines: Locked<[String]>? = nil) throws -> Kept {

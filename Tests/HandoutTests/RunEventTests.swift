@@ -28,7 +28,7 @@ struct RunEventTests {
         #expect(events.map(\.sequence) == Array(1...events.count))
         #expect(events.map(\.time) == events.map(\.time).sorted())
         #expect(events.first?.kind == .runStarted(name: "x", seed: 0))
-        #expect(events.dropFirst().first?.kind == .workerJoined(worker: "local", total: ["cpu": 1]))
+        #expect(events.dropFirst().first?.kind == .workerJoined(Run.Event.Worker(id: "local", total: ["cpu": 1])))
         guard case .runFinished(false, _) = events.last?.kind else { return #expect(Bool(false), "no end") }
         let kinds = events.map(\.kind)
         #expect(kinds.contains(.mapExpanded(task: "m", count: 2)))

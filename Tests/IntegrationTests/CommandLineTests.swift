@@ -624,6 +624,34 @@ import Testing
             ))
     }
 
+    @Test func `SIGUSR1 pauses a run, SIGUSR2 lets it go on`() throws {
+        folder.write("t.lua", graphScript(slow))
+        var sent = 0
+        let result = Tool.run(["run", "t.lua", "-j", "1", "--json", "--events", "e.jsonl"], in: folder, limit: 60) {
+            process, text in
+            if sent == 0, text.contains("t1: runs\n") {
+                sent = 1
+                kill(process, SIGUSR1)
+            }
+            if sent == 1, text.contains("paused: ") {
+                sent = 2
+                usleep(1_000_000)  // longer than the task takes
+                kill(process, SIGUSR2)
+            }
+        }
+        #expect(result.status == 0)
+        #expect(result.json?["tasks"] == JSON("{\"done\":3,\"failed\":0,\"skipped\":0,\"cached\":0}"))
+        #expect(
+            result.errorText.contains(
+                "paused: nothing more is started (SIGUSR2 lets it go on)\ngoing on\n"))
+        let lines = try #require(contents(of: folder.path + "/e.jsonl")).split(separator: UInt8(ascii: "\n"))
+        let kinds = lines.compactMap { JSON(Array($0))?["kind"]?.string }
+        let paused = try #require(kinds.firstIndex(of: "run_paused"))
+        let resumed = try #require(kinds.firstIndex(of: "run_resumed"))
+        #expect(paused < resumed && !kinds[paused..<resumed].contains("task_started"))
+        #expect(kinds[resumed...].count { $0 == "task_started" } == 2)
+    }
+
     @Test func `two interrupts end what runs`() {
         let result = interrupted(times: 2, ["--json"])
         #expect(result.status == 130)

@@ -529,9 +529,11 @@ int handout_append_key(const handout_tables *tables, uint32_t group, uint32_t el
 
 /* ---- The process (process.c) ---- */
 
-/* Counts SIGINT and SIGTERM from now on instead of ending; the third of them ends the process. */
+/* Counts SIGINT and SIGTERM from now on instead of ending; the third of them ends the process. SIGUSR1 and SIGUSR2 are
+ * remembered: after the first a run is to be paused, after the second to go on. */
 void handout_watch_interrupts(void);
 int handout_interrupts(void);
+int handout_is_paused(void);
 /* Cores that this process may use. */
 int handout_cores(void);
 /* Starts a program in a process group of its own, with an empty signal mask, default dispositions and no descriptor but

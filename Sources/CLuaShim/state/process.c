@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static atomic_int interrupts;
+static atomic_int interrupts, paused;
 
 /* ---- Folders that go with the process ---- */
 
@@ -59,6 +59,8 @@ static void on_interrupt(int signal_number) {
     }
 }
 
+static void on_pause(int signal_number) { atomic_store(&paused, signal_number == SIGUSR1); }
+
 void handout_watch_interrupts(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -66,7 +68,12 @@ void handout_watch_interrupts(void) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = on_pause;
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
 }
+
+int handout_is_paused(void) { return atomic_load(&paused); }
 
 int handout_interrupts(void) { return atomic_load(&interrupts); }
 

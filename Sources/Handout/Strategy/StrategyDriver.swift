@@ -26,8 +26,8 @@ package final class StrategyDriver: StrategyQueue {
     private var workerOffset = 0
     private var choices: UnsafeMutableBufferPointer<handout_choice>
     private var failuresInARow = 0
-    private var sequence = 0
-    private let run: String
+    private var failedEventsInARow = 0
+    private var narrator: StrategyNarrator
     private var taken: [Int: [Int]] = [:]
     private var all: [(row: Int, index: Int)]?
     /// Whether the strategy still decides.
@@ -63,7 +63,7 @@ package final class StrategyDriver: StrategyQueue {
         self.deadline = deadline > 0 ? Double(deadline) / 1e9 : nil
         ranks = EstimateRanks(graph)
         nameOf = name
-        self.run = run
+        narrator = StrategyNarrator(run: run, graph: graph, nameOf: name)
         self.warn = warn
         choices = .allocate(capacity: 0)
         views.setRun(run, seed: Int64(bitPattern: seed))
@@ -71,15 +71,21 @@ package final class StrategyDriver: StrategyQueue {
 
     deinit { choices.deallocate() }
 
-    /// Answers what is open: scores, or a round.
+    /// The strategy is to be told what happens.
+    package var wantsEvents: Bool { strategy.facts.hasEvents }
+
+    /// Tells what happened and answers what is open: scores, or a round.
+    ///
+    /// - Parameter reports: describe the attempts that failed since the last call.
     package func serve(
-        _ core: inout SchedulerCore, now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput
+        _ core: inout SchedulerCore, now: UInt64, reports: [FailureReport] = [], into placements: inout [Placement],
+        output: inout SchedulerOutput
     ) {
         self.now = now
         withUnsafeMutablePointer(to: &core) { pointer in
             self.core = pointer
             refreshWorkers(pointer)
-            if strategy.facts.hasEvents { tell(pointer) }
+            if wantsEvents { tell(pointer, reports) }
             views.setContext(now: Double(now) / 1e9, deadline: deadline, spent: spent)
             if pointer.pointee.hasQuestions {
                 answer(pointer)
@@ -92,38 +98,21 @@ package final class StrategyDriver: StrategyQueue {
 
     // MARK: - Events
 
-    /// Tells what happened to workers (`lua-api.md`, section 8).
-    private func tell(_ core: UnsafeMutablePointer<SchedulerCore>) {
-        for notice in core.pointee.takeNotices() {
-            guard let standing = core.pointee.workerFacts(notice.worker) else { continue }
-            sequence += 1
-            var fields: [Value: Value] = [
-                "seq": .integer(sequence), "time": .float(Double(now) / 1e9), "run": .string(run),
-                "kind": .string(notice.kind.rawValue), "worker": .string(standing.offer.capacity.name),
-            ]
-            if notice.kind == .joined || notice.kind == .changed {
-                fields["price"] = .float(standing.offer.price)
-                fields["speed"] = .float(standing.offer.speed)
-                fields["labels"] = .table(
-                    Dictionary(
-                        standing.offer.capacity.labels.map { (Value.string($0.key), Value.string($0.value)) },
-                        uniquingKeysWith: { $1 }))
-                fields["total"] = .table(
-                    Dictionary(
-                        standing.offer.capacity.totals.map { name, amount in
-                            (
-                                Value.string(name),
-                                name == "memory" ? .integer(Int(clamping: amount)) : .float(Double(amount) / 10_000)
-                            )
-                        }, uniquingKeysWith: { $1 }))
-            }
-            guard let event = try? Value.table(fields).encoded() else { continue }
+    /// Tells what happened since the last call, an event a call. One that goes wrong costs the round like any other call; the
+    /// third in a row the strategy.
+    private func tell(_ core: UnsafeMutablePointer<SchedulerCore>, _ reports: [FailureReport]) {
+        narrator.describe(reports)
+        for heard in core.pointee.takeHeard() {
+            guard isOn, let event = narrator.event(heard, core) else { continue }
             do throws(StrategyProblem) {
                 if try strategy.tell(event) { core.pointee.forgetScores() }
+                failedEventsInARow = 0
             } catch {
-                return failed(error, core)
+                failedEventsInARow += 1
+                failed(error, core, inARow: failedEventsInARow)
             }
         }
+        narrator.forgetReports()
     }
 
     // MARK: - Scores
@@ -138,7 +127,7 @@ package final class StrategyDriver: StrategyQueue {
                 failuresInARow = 0
                 record?.strategyAnswered()
             } catch {
-                return failed(error, core)
+                return answerFailed(error, core)
             }
             core.pointee.answer(question, scores)
         }
@@ -229,15 +218,19 @@ package final class StrategyDriver: StrategyQueue {
                 chosen: chosen, waitUntil: answer.wait > 0 ? now + min(answer.wait, hour) : 0, now: now,
                 into: &placements, output: &output)
         } catch {
-            failed(error, core)
+            answerFailed(error, core)
             core.pointee.place(chosen: [], waitUntil: 0, now: now, into: &placements, output: &output)
         }
     }
 
-    private func failed(_ problem: StrategyProblem, _ core: UnsafeMutablePointer<SchedulerCore>) {
+    private func answerFailed(_ problem: StrategyProblem, _ core: UnsafeMutablePointer<SchedulerCore>) {
         failuresInARow += 1
+        failed(problem, core, inARow: failuresInARow)
+    }
+
+    private func failed(_ problem: StrategyProblem, _ core: UnsafeMutablePointer<SchedulerCore>, inARow: Int) {
         record?.strategyFailed(problem.text)
-        if failuresInARow < 3 {
+        if inARow < 3 {
             warn(problem.text + " (this round is decided by load-balanced)")
             core.pointee.decideOneRound()
         } else {

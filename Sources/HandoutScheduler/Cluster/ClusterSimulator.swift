@@ -66,8 +66,10 @@ package struct ClusterSimulator: ~Copyable {
         configuration.hasWorkers = true
         configuration.shared = options.shared
         configuration.allocator = options.allocator
+        configuration.tellsStrategy = options.tellsStrategy
         core = SchedulerCore(graph: graph, configuration: configuration)
         if let plan = options.plan { core.follow(plan) }
+        core.measureTransfers { world.transfer(of: $0, to: $1, from: $2, to: $3).nanoseconds }
         if let record = options.record {
             core.keep(record)
             record.later = options.workers.filter { $0.joinsAt > 0 }.map { ($0.offer.capacity.name, $0.joinsAt) }
@@ -116,6 +118,8 @@ package struct ClusterSimulator: ~Copyable {
             settle(strategy)
             if steps > 1_000_000 + 1_000 * core.rowCount { witness.report("the run does not end") }
         }
+        placements.removeAll()
+        if core.hasHeard { strategy(&core, now, &placements, &output) }
         if let record = options.record { core.conclude(record) }
         return conclude()
     }
@@ -306,7 +310,7 @@ package struct ClusterSimulator: ~Copyable {
         repeat {
             placements.removeAll(keepingCapacity: true)
             if let record = options.record { core.findRows(record) }
-            let isAsked = core.hasQuestions || core.wantsRound(now: now)
+            let isAsked = core.hasQuestions || core.hasHeard || core.wantsRound(now: now)
             if isAsked { strategy(&core, now, &placements, &output) }
             core.place(now: now, into: &placements, output: &output)
             for placement in placements { start(placement) }

@@ -75,6 +75,8 @@ package struct ClusterOptions {
     /// Rules are checked after every event, from outside. Off for runs of many tasks.
     package var checksRules = false
     package var recordsEvents = false
+    /// The strategy is told what happens.
+    package var tellsStrategy = false
     /// The result says what every attempt was given.
     package var recordsInputs = false
     /// Keeps why some tasks wait and are placed as they are; nil: nobody asks.

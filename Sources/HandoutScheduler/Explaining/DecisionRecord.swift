@@ -120,7 +120,7 @@ package final class DecisionRecord {
         case .taskFailed(let task, let number, let ended, let isFinal, let retryAfter):
             failed(task, Int(number), ended, event.time, retryAt: isFinal ? nil : event.time + retryAfter)
         case .taskSkipped(let task, _): end(task, event.time)
-        case .runStarted, .mapExpanded, .runFinished: break
+        case .runStarted, .mapExpanded, .runPaused, .runResumed, .runFinished: break
         }
     }
 

@@ -32,6 +32,8 @@ final class ClassQueue {
     @exclusivity(unchecked) private var ended = 0.0
     /// It is in the list of classes that have ready rows.
     @exclusivity(unchecked) var isActive = false
+    /// The class whose rows wait here for one worker; nil: this is no such class.
+    @exclusivity(unchecked) var general: ClassQueue?
 
     init(number: Int, request: TaskRequest) {
         self.number = number
@@ -63,6 +65,15 @@ final class ClassQueue {
 
     /// Looks at what a worker is now, before it is asked about outside of `catchUp`.
     func look(at worker: Int, _ table: WorkerTable) { judge(worker, table) }
+
+    /// Whether some variant could ever run there.
+    func couldHave(_ worker: Int) -> Bool { worker < eligible.count && eligible[worker] }
+
+    func contains(_ row: UInt32) -> Bool {
+        var found = false
+        queue.forEach { if row >= $0.first && row - $0.first < $0.count { found = true } }
+        return found
+    }
 
     /// The first variant that fits there now; nil: none.
     func variant(on worker: Int, _ table: WorkerTable, beside held: Reservation?) -> Int? {

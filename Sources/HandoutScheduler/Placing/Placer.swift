@@ -89,8 +89,12 @@ final class Placer {
     @exclusivity(unchecked) var decidesOneRound = false
     /// Rows that a strategy chose, for slots to take: in its order, the first one last.
     @exclusivity(unchecked) var approved: [UInt32] = []
-    /// Workers that joined, changed, were lost or left, in order; kept for strategies only.
-    @exclusivity(unchecked) var notices: [(kind: WorkerNotice, worker: Int)] = []
+    /// A strategy wants to be told what happens.
+    @exclusivity(unchecked) var hears = false
+    /// What it was not told yet, in order.
+    @exclusivity(unchecked) var heard: [HeardEvent] = []
+    /// Resources, by index, that a tracker is asked for.
+    @exclusivity(unchecked) var guarded: Set<Int> = []
     /// What there was when the strategy was last asked.
     @exclusivity(unchecked) var roundStamp: UInt64 = 0
     /// When ready rows became so; kept for strategies only.
@@ -100,16 +104,23 @@ final class Placer {
     /// Since when it has placed nothing and asked to wait.
     @exclusivity(unchecked) var waitsSince: UInt64?
     @exclusivity(unchecked) private var pinnedClasses: [UInt64: Int] = [:]
+    @exclusivity(unchecked) var dataWaits = DataWaits()
+    /// Nanoseconds until the value of a row is with another row; nil: not known.
+    @exclusivity(unchecked) var transfer: ((_ input: Int, _ row: Int, _ from: Int, _ to: Int) -> UInt64)?
     /// Keeps why some rows are placed as they are; nil: nobody asks.
     @exclusivity(unchecked) var record: DecisionRecord?
 
     /// What the only worker has, when there will be no other. A request above that runs alone: the plan refuses it, and a
     /// run must end all the same.
     private let onlyWorker: WorkerOffer?
+    /// It may have more, less and other labels later: requests are as they are.
+    private let isTracked: Bool
 
     init(
-        requests: RequestTable, pools: [String: UInt64], allocator: Allocator, seed: UInt64, onlyWorker: WorkerOffer?
+        requests: RequestTable, pools: [String: UInt64], allocator: Allocator, seed: UInt64, onlyWorker: WorkerOffer?,
+        isTracked: Bool = false
     ) {
+        self.isTracked = isTracked
         self.requests = requests
         self.allocator = allocator
         self.onlyWorker = onlyWorker
@@ -133,7 +144,7 @@ final class Placer {
     }
 
     private func bounded(_ request: TaskRequest) -> TaskRequest {
-        guard let onlyWorker else { return request }
+        guard let onlyWorker, !isTracked else { return request }
         var bounded = request
         bounded.worker = nil
         bounded.labels = []
@@ -203,12 +214,25 @@ final class Placer {
         return added
     }
 
+    /// The class of rows of another that wait for that worker.
+    func waitingClass(_ queue: ClassQueue, for worker: Int) -> Int {
+        let key = DataWaits.key(queue.number, worker)
+        if let known = dataWaits.classes[key] { return known }
+        var request = queue.request
+        request.worker = workers.facts[worker].offer.capacity.name
+        let added = add(request)
+        classes[added].general = queue
+        dataWaits.note(added, for: key)
+        return added
+    }
+
     /// The class that ready rows of a class are in when they are to run on that worker only.
     func knownPinned(_ number: Int, to worker: Int) -> Int? { pinnedClasses[UInt64(number) << 32 | UInt64(worker)] }
 
     /// What was to run on that worker only may run anywhere.
     func unpin(_ worker: Int) {
-        for (key, number) in pinnedClasses.sorted(by: { $0.key < $1.key }) where Int(key & 0xFFFF_FFFF) == worker {
+        let bound = pinnedClasses.merging(dataWaits.classes) { first, _ in first }
+        for (key, number) in bound.sorted(by: { $0.key < $1.key }) where Int(key & 0xFFFF_FFFF) == worker {
             let queue = classes[number]
             while let range = queue.queue.top() {
                 queue.queue.dropFirst(Int(range.count))
@@ -234,7 +258,7 @@ final class Placer {
     /// A class that no row is in any more is one of that request from now on: there may be as many requests as rows. Not
     /// where a strategy or workers that come and go may remember classes.
     private func renewed(_ request: TaskRequest) -> Int? {
-        guard !hasWorkers, !allocator.isStrategy, pinnedClasses.isEmpty else { return nil }
+        guard !hasWorkers, !allocator.isStrategy, pinnedClasses.isEmpty, dataWaits.isEmpty else { return nil }
         let number = own.takeUnused { number in
             reservation?.requestClass != number && !claims.values.contains { $0.requestClass == Int32(number) }
         }
@@ -379,6 +403,7 @@ final class Placer {
             indices: indices)
         if reservation?.requestClass == queue.number { reservation = nil }
         if !readySince.isEmpty { readySince.removeValue(forKey: UInt32(row)) }
+        dataWaits.forget(UInt32(row))
     }
 
     /// The row runs no more; `nanoseconds`: how long it did, when it ended well.
@@ -407,7 +432,11 @@ final class Placer {
         }
         guard let worker = reservation?.worker ?? nearest(queue),
             let variant = queue.request.variants.first(where: { workers.couldEverFit($0.amounts, on: worker) })
-        else { return }
+        else {
+            // What it waits for is gone: nobody knows for how long.
+            reservation = nil
+            return
+        }
         if reservation == nil { reservation = Reservation(requestClass: queue.number, worker: worker, kept: []) }
         for amount in variant.amounts
         where workers.free(worker, Int(amount.resource)) < amount.amount && reservation?.kept(amount.resource) == nil {

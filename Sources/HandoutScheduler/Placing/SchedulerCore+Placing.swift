@@ -33,13 +33,18 @@ extension SchedulerCore {
     /// The claim of a slot's lease stands under this number.
     private static func claimNumber(ofSlot slot: Int) -> Int { Int(UInt32.max) - slot }
 
+    /// What the slot's lease claims.
+    func claim(ofSlot slot: Int, _ placer: Placer) -> Placer.Claim? {
+        placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))]
+    }
+
     func releaseClaim(ofSlot slot: Int, now: UInt64) {
         placer?.release(SchedulerCore.claimNumber(ofSlot: slot), nanoseconds: nil, now: now)
     }
 
     /// What the slot's lease holds; nil where claims do not matter.
     package func leaseClaim(ofSlot slot: Int) -> LeaseClaim? {
-        guard let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] else { return nil }
+        guard let placer, let claim = claim(ofSlot: slot, placer) else { return nil }
         let names = placer.requests.names
         let request = placer.classes[Int(claim.requestClass)].request
         let variant = request.variants[Int(claim.variant)]
@@ -74,6 +79,8 @@ extension SchedulerCore {
         // Another class may go first as soon as its first row ranks before the next of these.
         var other = UInt64.max
         for place in heads.indices where place > chosen.place { other = min(other, heads[place].head.key) }
+        // A tracker is asked for one attempt at a time.
+        let limit = placer.isGuarded(queue, chosen.variant) ? 1 : limit
         var given = 0
         while given < limit, let range = head(queue), given == 0 || range.key <= other {
             let count = min(limit - given, Int(range.count))
@@ -118,6 +125,7 @@ extension SchedulerCore {
             if let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
                 return (place, best.worker, best.variant)
             }
+            if queue.general != nil { continue }  // it could run elsewhere: nothing is kept for it
             // Where nothing could overtake it, nothing has to be kept.
             if !isBlocked && heads.count > 1 && placer.allocator.keepsRoom { placer.reserve(queue) }
             isBlocked = true
@@ -146,7 +154,7 @@ extension SchedulerCore {
     /// Gives ready tasks to workers, as far as they fit and the allocator wants, best rank first. O(classes) and
     /// O(log workers) a placement.
     package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
-        guard let placer, counts.ready > 0, !isDraining else { return }
+        guard let placer, counts.ready > 0, !isDraining, !isPaused else { return }
         if placer.decidesOneRound {
             placer.decidesOneRound = false
             placer.waitsSince = nil
@@ -194,9 +202,16 @@ extension SchedulerCore {
         while let range = head(queue), range.key <= other || range.first == first {
             let row = Int(range.first)
             queue.queue.dropFirst(1)
-            if placer.followsData { target = nearData(row, queue, target, placer) }
-            if let record = placer.record { noteDecision(record, row, queue, target, placer) }
-            placer.claim(row, queue, target.worker, target.variant)
+            if placer.followsData && queue.general == nil {
+                switch nearData(row, queue, target, placer, now: now) {
+                case .place(let worker, let variant): target = (worker, variant)
+                case .wait(let worker, let until):
+                    wait(row, queue, worker: worker, until: until, key: range.key, placer)
+                    continue
+                }
+            }
+            if let record = placer.record { noteDecision(record, row, queue.general ?? queue, target, placer) }
+            placer.claim(row, queue.general ?? queue, target.worker, target.variant)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
             if let entry = lease.entries.first {
@@ -208,23 +223,6 @@ extension SchedulerCore {
             guard let best = queue.best(placer.workers, beside: placer.reservation) else { return }
             target = best
         }
-    }
-
-    /// The worker that has most of the row's inputs, where it fits there; else the one that was chosen.
-    private func nearData(
-        _ row: Int, _ queue: ClassQueue, _ chosen: (worker: Int, variant: Int), _ placer: Placer
-    ) -> (worker: Int, variant: Int) {
-        var held: [Int: UInt64] = [:]
-        forEachInput(row) { input in
-            if let home = placer.homes[UInt32(input)] { held[Int(home.worker), default: 0] += home.bytes }
-        }
-        var best = (target: chosen, bytes: held[chosen.worker] ?? 0)
-        for (worker, bytes) in held.sorted(by: { $0.key < $1.key }) where bytes > best.bytes {
-            if let variant = queue.variant(on: worker, placer.workers, beside: placer.reservation) {
-                best = ((worker, variant), bytes)
-            }
-        }
-        return best.target
     }
 
     /// Rows whose values the row is given.
@@ -322,13 +320,34 @@ extension SchedulerCore {
     /// An attempt ended well: its claim is given back, and where its result is may be asked for.
     func ended(_ row: Int, slot: Int, nanoseconds: UInt64, bytes: UInt64, now: UInt64) {
         guard let placer else { return }
+        placer.now = now
         placer.forgetMeasurement(row)
         guard placer.hasWorkers else { return }
-        placer.now = now
         if placer.keepsHomes, let claim = placer.claims[UInt32(row)] {
             placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
         }
         placer.release(row, nanoseconds: nanoseconds, now: now)
+    }
+
+    /// The most of cores (1/10 000) and of memory (bytes) that one of the tasks of a slot's lease claims.
+    package func amounts(of entries: [LeaseEntry], slot: Int) -> (cpu: UInt64, memory: UInt64) {
+        var most: (cpu: UInt64, memory: UInt64) = (0, 0)
+        func note(_ amounts: [ResourceAmount]) {
+            for amount in amounts {
+                if amount.resource == RequestTable.cpu { most.cpu = max(most.cpu, amount.amount) }
+                if amount.resource == RequestTable.memory { most.memory = max(most.memory, amount.amount) }
+            }
+        }
+        if let placer, let claim = placer.claims[UInt32(SchedulerCore.claimNumber(ofSlot: slot))] {
+            note(placer.classes[Int(claim.requestClass)].request.variants[Int(claim.variant)].amounts)
+            return most
+        }
+        let requests = graph.requests
+        for entry in entries {
+            let options = Int(optionIndices[declaredRow(of: entry.task.index)])
+            note(requests.requests[Int(requests.ofOptions[options])].variants[0].amounts)
+        }
+        return most
     }
 
     /// Requests have to be looked at: what is ready may claim more than there is.
@@ -345,11 +364,15 @@ extension SchedulerCore {
         var pools = configuration.shared
         for limit in requests.limits { pools[requests.names[Int(limit.resource)]] = limit.amount }
         let isMeasured = graph.options.contains(where: \.isMeasured)
-        let isSimple = !configuration.hasWorkers && configuration.allocator.isIndifferent && !isMeasured
+        let isSimple =
+            !configuration.hasWorkers && configuration.allocator.isIndifferent && !isMeasured
+            && !configuration.isTracked
         if isSimple && neverBlocks(requests, pools, configuration) { return nil }
         let placer = Placer(
             requests: requests, pools: pools, allocator: configuration.allocator, seed: configuration.seed,
-            onlyWorker: configuration.hasWorkers ? nil : configuration.local)
+            onlyWorker: configuration.hasWorkers ? nil : configuration.local, isTracked: configuration.isTracked)
+        placer.guarded = Set(requests.names.indices.filter { configuration.guarded.contains(requests.names[$0]) })
+        placer.hears = configuration.tellsStrategy
         placer.hasNear = configuration.hasWorkers && hasNear(graph)
         placer.hasMeasured = isMeasured
         return placer
@@ -383,22 +406,33 @@ extension SchedulerCore {
         guard let placer else { preconditionFailure("workers join runs that have an allocator") }
         placer.hasWorkers = true
         let worker = placer.workers.join(offer, now: now)
-        if placer.allocator.isStrategy { placer.notices.append((.joined, worker)) }
+        placer.now = now
+        placer.hear(.worker(.joined, worker))
         return worker
     }
 
-    /// What a worker has, costs or is labelled has changed.
+    /// What a worker has, costs or is labelled has changed. Nothing that runs is stopped: where less is there than is
+    /// claimed, nothing more of it is given out.
     package mutating func change(_ offer: WorkerOffer, now: UInt64) {
-        guard let placer else { return }
-        let worker = placer.workers.join(offer, now: now)
-        if placer.allocator.isStrategy { placer.notices.append((.changed, worker)) }
+        guard let placer, let worker = placer.workers.number(of: offer.capacity.name) else { return }
+        placer.workers.change(worker, to: offer)
+        placer.now = now
+        placer.hear(.worker(.changed, worker))
+    }
+
+    /// What is claimed now of a resource, on all workers; 0 where nobody asks for it.
+    package func claimed(_ resource: String) -> UInt64 {
+        guard let placer, let index = placer.requests.names.firstIndex(of: resource) else { return 0 }
+        if placer.workers.isPool[index] { return placer.workers.claimed(0, index) }
+        return (0..<placer.workers.count).reduce(0) { $0 + placer.workers.claimed($1, index) }
     }
 
     /// A worker went away: attempts that it ran must be reported as failed with `lost` by the caller.
     package mutating func leave(worker: Int, isLost: Bool, now: UInt64) {
         guard let placer else { return }
         placer.workers.leave(worker, isLost: isLost)
-        if placer.allocator.isStrategy { placer.notices.append((isLost ? .lost : .left, worker)) }
+        placer.now = now
+        placer.hear(.worker(isLost ? .lost : .left, worker))
         placer.unpin(worker)
     }
 

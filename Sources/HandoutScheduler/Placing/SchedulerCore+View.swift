@@ -138,7 +138,7 @@ extension SchedulerCore {
 
     /// A strategy that decides by rounds is to be asked: something is ready, something has changed, and it does not wait.
     package func wantsRound(now: UInt64) -> Bool {
-        guard let placer, placer.allocator == .rounds, counts.ready > 0, !isDraining else { return false }
+        guard let placer, placer.allocator == .rounds, counts.ready > 0, !isDraining, !isPaused else { return false }
         guard placer.approved.isEmpty else { return false }
         let stamp = placer.stamp(ready: counts.ready)
         return stamp != placer.roundStamp || now >= placer.waitsUntil && placer.waitsUntil > 0
@@ -188,13 +188,6 @@ extension SchedulerCore {
         return placer.workers.fits(queue.request.variants[wanted].amounts, on: worker) ? wanted : nil
     }
 
-    /// What happened to workers since this was last asked.
-    package func takeNotices() -> [(kind: WorkerNotice, worker: Int)] {
-        guard let placer else { return [] }
-        defer { placer.notices = [] }
-        return placer.notices
-    }
-
     /// Nanoseconds of the run's clock until which a strategy waits; 0: it does not.
     package var strategyWaitsUntil: UInt64 { placer?.waitsUntil ?? 0 }
 
@@ -205,6 +198,8 @@ extension SchedulerCore {
     package mutating func turnStrategyOff() {
         guard let placer else { return }
         placer.allocator = .loadBalanced
+        placer.hears = false
+        placer.heard = []
         placer.forgetScores()
     }
 

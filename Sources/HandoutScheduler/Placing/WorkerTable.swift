@@ -90,13 +90,21 @@ final class WorkerTable {
         return worker
     }
 
+    /// A worker has, costs or is labelled otherwise; what is claimed of it stays claimed.
+    func change(_ worker: Int, to offer: WorkerOffer) {
+        facts[worker].offer = offer
+        setTotals(worker, offer)
+    }
+
     private func setTotals(_ worker: Int, _ offer: WorkerOffer) {
         for resource in 0..<stride {
             let place = (worker + 1) * stride + resource
             let total = offer.capacity.total(names[resource])
             totals[place] = isPool[resource] ? 0 : total
             if let indices = offer.indices[names[resource]], !isPool[resource] {
-                totals[place] = UInt64(indices.count) * WorkerTable.one
+                // Fewer of them may be usable than there are.
+                let all = UInt64(indices.count) * WorkerTable.one
+                totals[place] = min(all, offer.capacity.totals[names[resource]] ?? all)
                 if indexFree[place]?.count != indices.count {
                     indexFree[place] = Array(repeating: WorkerTable.one, count: indices.count)
                 }

@@ -27,6 +27,8 @@ package struct SimulationOptions: Sendable {
     package var mostElements = 12
     /// Lengths of the lists known when planned, by their index in the value pool.
     package var literals: [Int] = []
+    /// Probability, after each event, that the run is paused for a while.
+    package var pauseRate = 0.0
     /// When the user cancels the run; nil: never.
     package var cancelAt: UInt64?
     /// Every start, end and release is checked against the graph; off: for runs of many tasks.
@@ -51,6 +53,8 @@ package enum SimulationFault: Sendable, CaseIterable {
     case overcommit
     /// A result is freed when it is made.
     case releaseEarly
+    /// A run goes on that nobody has let go on.
+    case goOn
 }
 
 /// How a simulated run ended.

@@ -32,6 +32,7 @@ package struct Simulator: ~Copyable {
     var finishes = 0
     var plannedTimer: UInt64?
     var faultIsPlanted = false
+    var isPaused = false
 
     package init(graph: GraphColumns, options: SimulationOptions) {
         self.graph = graph
@@ -79,6 +80,9 @@ package struct Simulator: ~Copyable {
         case .cancel:
             core.cancel(now: now, into: &output)
             if random.chance(0.5) { stopAll() }
+        case .resume:
+            isPaused = false
+            core.resume(now: now, into: &output)
         }
     }
 
@@ -206,6 +210,7 @@ package struct Simulator: ~Copyable {
     private mutating func settle() {
         steps += 1
         perform()
+        if options.pauseRate > 0 && !isPaused && random.chance(options.pauseRate) { pause() }
         let shift = random.below(options.slots)
         for number in 0..<options.slots {
             let slot = (number + shift) % options.slots
@@ -220,6 +225,15 @@ package struct Simulator: ~Copyable {
         if options.checkEvery > 0 && steps % options.checkEvery == 0, let problem = core.sanityProblem() {
             witness.report("state: \(problem)")
         }
+    }
+
+    private mutating func pause() {
+        core.pause(now: now, into: &output)
+        guard core.isPaused else { return }  // the run has ended
+        isPaused = true
+        future.plan(.resume, at: now + UInt64(random.below(4 * options.longestTask)))
+        if options.fault == .goOn { core.resume(now: now, into: &output) }
+        perform()
     }
 
     private mutating func perform() {
@@ -253,6 +267,7 @@ package struct Simulator: ~Copyable {
         if count != buffer.entries.count || count > limit { witness.report("a lease has the wrong length") }
         perform()
         guard let first = buffer.entries.first else { return core.idle(slot: number) }
+        if isPaused { witness.report("a task starts while the run is paused") }
         slots[slot].cpu = cpu(of: first.task)
         for entry in buffer.entries {
             if core.claimsMatter && cpu(of: entry.task) != slots[slot].cpu {

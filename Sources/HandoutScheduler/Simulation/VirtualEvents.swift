@@ -10,4 +10,5 @@ enum VirtualEvent: Sendable, BitwiseCopyable {
     case measurement(TaskID, attempt: UInt16)
     case timer
     case cancel
+    case resume
 }
