@@ -69,10 +69,13 @@ struct EventLog {
     /// Instances of a map that some event names, in that order.
     func instances(of map: String) -> [String] { instanceNames[map] ?? [] }
 
-    /// What ran at some moment.
-    func running(at time: Double) -> [String] {
+    /// What ran at some moment of a span.
+    func running(during span: ClosedRange<Double>) -> [String] {
         entries.filter { entry in
-            entry.value.attempts.contains { $0.start <= time && $0.finish.map { $0 > time } ?? true }
+            entry.value.attempts.contains { attempt in
+                attempt.start <= span.lowerBound && attempt.finish.map { $0 > span.lowerBound } ?? true
+                    || attempt.start > span.lowerBound && attempt.start < span.upperBound
+            }
         }.keys.sorted()
     }
 

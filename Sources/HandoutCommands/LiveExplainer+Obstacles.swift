@@ -6,16 +6,18 @@ import HandoutScheduler
 extension LiveExplainer {
     /// Resources of which not enough is free for the row, as far as events and plan say.
     ///
-    /// - Parameter at: seconds; nil: the end of the file.
-    func obstacles(_ row: Int, at: Double?) -> [TaskExplanation.Obstacle] {
+    /// - Parameter span: in seconds; what is free is that of its middle, and tasks that held it are those of all of it. Nil: the
+    ///   end of the file.
+    func obstacles(_ row: Int, during span: ClosedRange<Double>?) -> [TaskExplanation.Obstacle] {
         let requests = graph.requests
+        let at = span.map { ($0.lowerBound + $0.upperBound) / 2 }
         guard let wanted = request(row)?.variants.first else { return [] }
         return refusals(row, at: at)
             + wanted.amounts.compactMap { amount in
                 let name = requests.names[Int(amount.resource)]
                 let limit = requests.limits.first { $0.resource == amount.resource }?.amount
                 guard let total = limit ?? total(name) else { return nil }
-                let holders = holders(of: amount.resource, at: at)
+                let holders = holders(of: amount.resource, during: at.map { $0...$0 })
                 let used = holders.reduce(UInt64(0)) { $0 &+ $1.amount }
                 let free = total > used ? total - used : 0
                 guard free < amount.amount else { return nil }
@@ -25,7 +27,7 @@ extension LiveExplainer {
                 obstacle.wanted = amount.amount
                 obstacle.free = free
                 obstacle.total = total
-                obstacle.holders = holders.map(\.name)
+                obstacle.holders = (span == nil ? holders : self.holders(of: amount.resource, during: span)).map(\.name)
                 return obstacle
             }
     }
@@ -60,8 +62,10 @@ extension LiveExplainer {
         return total == UInt64.max ? nil : total
     }
 
-    private func holders(of resource: UInt32, at: Double?) -> [(name: String, amount: UInt64)] {
-        let running = at.map { log.running(at: $0) } ?? log.running.sorted()
+    private func holders(of resource: UInt32, during span: ClosedRange<Double>?) -> [(
+        name: String, amount: UInt64
+    )] {
+        let running = span.map { log.running(during: $0) } ?? log.running.sorted()
         return running.compactMap { name in
             guard let row = rows.row(name), let request = request(row) else { return nil }
             let variant = min(log.entries[name]?.variant ?? 0, request.variants.count - 1)

@@ -91,7 +91,7 @@ struct LiveExplainer {
         let ready = readiness(name, row)
         explanation.ready = ready
         var wait = TaskExplanation.Wait(from: ready.time, until: first.start)
-        wait.obstacles = obstacles(row, at: (ready.time + first.start) / 2)
+        wait.obstacles = obstacles(row, during: ready.time...max(ready.time, first.start))
         // What starts at once does so a moment later.
         if first.start - ready.time > (wait.obstacles.isEmpty ? 1 : 0.001) { explanation.waits = [wait] }
     }
@@ -134,7 +134,7 @@ struct LiveExplainer {
         explanation.ready = ready
         let retry = explanation.attempts.last?.retryAt ?? 0
         var wait = TaskExplanation.Wait(from: max(ready.time, retry))
-        wait.obstacles = obstacles(row, at: nil)
+        wait.obstacles = obstacles(row, during: nil)
         explanation.waits = [wait]
         if wait.obstacles.isEmpty && !log.hasEnded {
             explanation.notes.append(

@@ -75,6 +75,22 @@ import Testing
         #expect(found == leftOut)
     }
 
+    @Test func `what the page on explaining shows is what is printed`() {
+        let folder = Folder()
+        var printed = "", compared = 0, leftOut = 0
+        for block in Self.blocks("docs/explain.md") {
+            if block.note("not run") != nil {
+                leftOut += 1
+            } else if block.language == "sh" {
+                printed = shell(block, in: folder)
+            } else {
+                #expect(block.text == printed)
+                compared += 1
+            }
+        }
+        #expect(compared == 4 && leftOut == 2)
+    }
+
     @Test(arguments: ["docs/architecture.md", "docs/oracle.md", "docs/embedding.md"])
     func `every Lua block of the other pages is Lua`(_ path: String) {
         for block in Self.blocks(path) where block.language == "lua" { expectLoads(block.text, in: Folder()) }

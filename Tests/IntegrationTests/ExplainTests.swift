@@ -163,6 +163,34 @@ import Testing
         }
     }
 
+    @Test func `tasks of a graph that a map instantiates are named as in schedules and as in events`() {
+        let folder = Folder()
+        folder.write(
+            "train.lua",
+            """
+            local handout = require "handout"
+            local sub = handout.graph "sub"
+            local x = sub:input("x")
+            sub:output("d", sub:task("double", { needs = { x } }, function(x) return 2 * x end))
+            local g = handout.graph "g"
+            g:map("m", { over = { { x = 1 }, { x = 2 } } }, sub)
+            return g
+            """)
+        folder.write("cluster.lua", Self.cluster)
+        for name in ["double[#2]", "m[2]/double"] {
+            #expect(
+                explain([name], in: folder).output == """
+                    double[#2]: done on cpu-1, ran from 0 s to 1 s (train.lua:4)
+                      ready at 0 s
+                      0 s: placed on cpu-1 by load-balanced: the least work so far (0 s; next cpu-2 with 0 s)
+
+                    """)
+        }
+        #expect(
+            explain(["m[7]/double"], in: folder).errorText
+                == "explain: task 'm[7]/double': 'double' has 2 instances\n")
+    }
+
     // MARK: - Strategies
 
     @Test func `a strategy's scores are told, and the reasons of its filter`() {

@@ -81,6 +81,7 @@ package final class DecisionRecord {
 
     func found(_ row: Int, for watch: Int) {
         watches[watch].row = row
+        watches[watch].isBeyond = nil
         watched[UInt32(row)] = watch
     }
 

@@ -17,15 +17,16 @@ extension SchedulerCore {
             for (number, watch) in record.watches.enumerated() where watch.row == nil {
                 guard let element = watch.element else { continue }
                 let place = watch.declared - Int(block.templateFirst)
-                if block.templateCount > 0, place >= 0, place < Int(block.templateCount), element < Int(block.count) {
-                    record.found(block.framesFirst + element * Int(block.templateCount) + place, for: number)
-                } else if Int(block.declared) == watch.declared {
-                    if element < Int(block.count) {
-                        record.found(Int(block.first) + element, for: number)
-                    } else {
-                        record.change(number) { $0.isBeyond = Int(block.count) }
-                    }
+                let isInTemplate = block.templateCount > 0 && place >= 0 && place < Int(block.templateCount)
+                guard isInTemplate || Int(block.declared) == watch.declared else { continue }
+                guard element < Int(block.count) else {
+                    record.change(number) { $0.isBeyond = Int(block.count) }
+                    continue
                 }
+                let row =
+                    isInTemplate
+                    ? block.framesFirst + element * Int(block.templateCount) + place : Int(block.first) + element
+                record.found(row, for: number)
             }
         }
         record.blocksSeen = blocks.count
