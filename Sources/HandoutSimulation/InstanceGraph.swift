@@ -95,9 +95,11 @@ package struct InstanceGraph: SimulatedWorld {
         _ allocator: Allocator, seed: UInt64,
         strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> Schedule {
-        var options = ClusterOptions(seed: seed, workers: workers)
-        options.allocator = allocator
-        let result = ClusterSimulator(graph: graph, options: options, world: self).run(strategy: strategy)
+        let result = Balancing.result(allocator, isCertain: true) { allocator in
+            var options = ClusterOptions(seed: seed, workers: workers)
+            options.allocator = allocator
+            return ClusterSimulator(graph: graph, options: options, world: self).run(strategy: strategy)
+        }
         var entries = [Schedule.Entry](
             repeating: Schedule.Entry(worker: 0, start: 0, finish: 0), count: instance.tasks.count)
         for attempt in result.schedule {

@@ -147,6 +147,9 @@ extension SchedulerCore {
     /// O(log workers) a placement.
     package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
         guard let placer, counts.ready > 0, !isDraining else { return }
+        while let row = placer.held.takeFirst(now) {
+            placer.push(row.row, key: row.key, requestClass: row.requestClass)
+        }
         if placer.decidesOneRound {
             placer.decidesOneRound = false
             placer.waitsSince = nil
@@ -194,8 +197,10 @@ extension SchedulerCore {
         while let range = head(queue), range.key <= other || range.first == first {
             let row = Int(range.first)
             queue.queue.dropFirst(1)
+            let estimate = graph.options[Int(optionIndices[declaredRow(of: row)])].estimate
+            if placer.balances { target = placer.leastLoaded(queue, target, estimate: estimate) }
             if placer.followsData { target = nearData(row, queue, target, placer) }
-            placer.claim(row, queue, target.worker, target.variant)
+            placer.claim(row, queue, target.worker, target.variant, estimate: estimate)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
             if let entry = lease.entries.first {
