@@ -88,8 +88,10 @@ let package = Package(
                 "HandoutExecutor", "HandoutStrategy",
             ], swiftSettings: settings),
         .testTarget(
-            name: "HandoutPlacementTests", dependencies: ["HandoutPlacement", "HandoutInstances", "HandoutCore"],
-            swiftSettings: settings),
+            name: "HandoutPlacementTests",
+            dependencies: [
+                "HandoutPlacement", "HandoutInstances", "HandoutSimulation", "HandoutScheduler", "HandoutCore",
+            ], swiftSettings: settings),
         .testTarget(
             name: "HandoutInstancesTests", dependencies: ["HandoutInstances", "HandoutPlacement"],
             swiftSettings: settings),

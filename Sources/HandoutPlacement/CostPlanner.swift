@@ -1,6 +1,7 @@
 /// The `cost` allocator: the cheapest schedule that still meets a deadline.
 ///
-/// A task costs price × share × time, whenever it runs, so the cheapest schedule of all runs each task where it is cheapest.
+/// A task costs price × share × time by the price at its start. Where prices stay the same the cheapest schedule of all
+/// runs each task where it is cheapest.
 /// Where that one is late, the search begins with the plan of `time` and makes it cheaper without passing the deadline; so
 /// the result is never dearer than where it began, and late only when no schedule in time was found.
 package struct CostPlanner {
@@ -21,6 +22,7 @@ package struct CostPlanner {
     /// Without a deadline: the cheapest schedule of all, and a short one of these.
     package func plan(deadline: Double?, _ budget: PlanningBudget) -> Schedule {
         let deadline = deadline ?? .infinity
+        if instance.hasLaterPrices { return plan(bySteps: deadline, budget) }
         let cheapest = TimePlanner(cheapestOnly, seed: seed)
         guard deadline < .infinity else { return cheapest.plan(budget) }
         let first = cheapest.plan(budget.part(upTo: 0.15), target: deadline)
@@ -30,6 +32,17 @@ package struct CostPlanner {
         let cheaper = search(from: fastest, deadline, budget)
         guard cheaper.makespan <= deadline else { return fastest }
         return cheaper.cost(in: instance) <= fastest.cost(in: instance) ? cheaper : fastest
+    }
+
+    /// Where prices change: from the plan of `time`, and from others that wait for low prices.
+    private func plan(bySteps deadline: Double, _ budget: PlanningBudget) -> Schedule {
+        let fastest = fastest(deadline, budget)
+        guard fastest.makespan <= deadline else { return fastest }
+        let model = Model(instance)
+        let decoder = Decoder(instance, model, lowerBound: 0, budget: budget)
+        let found = PriceStepSearch(decoder, instance, deadline: deadline, seed: seed).anneal(from: fastest)
+        guard found.makespan <= deadline else { return fastest }
+        return found.cost(in: instance) <= fastest.cost(in: instance) ? found : fastest
     }
 
     /// The plan of `time`; longer looked for while it is late.
@@ -72,7 +85,7 @@ package struct CostPlanner {
         }
         let cheapest = try? PlacementInstance(
             name: instance.name, resources: instance.resources, tasks: tasks, workers: instance.workers,
-            network: instance.network)
+            network: instance.network, pools: instance.pools)
         return cheapest ?? instance
     }
 }

@@ -128,7 +128,7 @@ extension Timetable {
         }
     }
 
-    /// O(tasks × ready tasks), an end being looked up again only after its worker has taken a task.
+    /// O(tasks × ready tasks), an end being looked up again only after its worker has taken a task, or one of a pool.
     fileprivate func fillByGreatestFinish() {
         var bests = [(worker: Int, start: Double, finish: Double)](repeating: (0, 0, 0), count: model.count)
         var heap = ReadyHeap(model) { _ in 0 }
@@ -142,7 +142,8 @@ extension Timetable {
             let worker = bests[task].worker
             ready.remove(at: index)
             place(task, on: worker, at: bests[task].start)
-            for other in ready where bests[other].worker == worker { bests[other] = earliestFinish(other) }
+            let isPooled = model.pools?.isAsked(by: task) ?? false
+            for other in ready where isPooled || bests[other].worker == worker { bests[other] = earliestFinish(other) }
             heap.finish(task, model) { _, consumer in
                 bests[consumer] = earliestFinish(consumer)
                 ready.append(consumer)

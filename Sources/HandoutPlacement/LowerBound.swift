@@ -2,9 +2,10 @@ extension PlacementInstance {
     /// No schedule ends sooner, but for rounding in the last places.
     package var lowerBound: Double { lowerBound(Model(self)) }
 
-    /// The greatest of: the longest path with least run times; and for every resource and every set of tasks that have
-    /// a path of length a before and b behind them, a + their work ÷ what all workers offer + b. Rounded up where all
-    /// times are whole numbers. O(resources × tasks²) up to 3000 tasks, else with sets for a or b = 0 only.
+    /// The greatest of: the longest path with least run times; for every resource or pool and every set of tasks that
+    /// have a path of length a before and b behind them, a + their work ÷ what all workers offer + b; and `waveBound`.
+    /// Rounded up where all times are whole numbers. O(resources × tasks²) up to 3000 tasks, else with sets for a or b =
+    /// 0 only.
     func lowerBound(_ model: Model) -> Double {
         let heads = model.heads()
         let tails = model.tails()
@@ -14,6 +15,14 @@ extension PlacementInstance {
             let work = self.work(resource, model)
             bound = max(bound, PlacementInstance.workBound(work, heads: heads, tails: tails))
         }
+        for pool in pools.indices {
+            let work = tasks.indices.map { task in
+                let amount = pool < tasks[task].pooled.count ? tasks[task].pooled[pool] : 0
+                return amount > 0 ? Double(amount) * leasts[task] / Double(pools[pool].amount) : 0
+            }
+            bound = max(bound, PlacementInstance.workBound(work, heads: heads, tails: tails))
+        }
+        bound = max(bound, waveBound(model, heads: heads, tails: tails))
         guard model.isIntegral else { return bound }
         return (bound - 1e-6).rounded(.up)
     }

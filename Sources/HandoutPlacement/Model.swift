@@ -15,6 +15,8 @@ final class Model {
     let leastRequest: UInt64
     /// [worker × words + word]
     let capacities: UnsafeMutablePointer<UInt64>
+    /// What tasks ask of pools; nil: of none.
+    let pools: PoolAmounts?
     /// [task × workers + worker]; infinite: it cannot run there.
     let runTimes: UnsafeMutablePointer<Double>
     /// The workers that a task can run on are [eligibleFirst[task], eligibleFirst[task + 1]).
@@ -54,6 +56,7 @@ final class Model {
                     instance.tasks.lazy.map { $0.amounts[resource] }.min() ?? 0
                 })[0]
         capacities = copy(instance.workers.flatMap { packed.capacity($0.amounts) })
+        pools = PoolAmounts(instance)
         var first: [Int32] = [0]
         var all: [Int32] = []
         var times: [Double] = []

@@ -17,14 +17,26 @@ struct PackedAmounts {
         var shift: Int
     }
 
+    /// Of the amounts of workers.
     init(_ instance: PlacementInstance) {
+        self.init(requests: instance.tasks.map(\.amounts), capacities: instance.workers.map(\.amounts))
+    }
+
+    /// Of the amounts of pools, which are as those of one worker.
+    init(poolsOf instance: PlacementInstance) {
+        self.init(
+            requests: instance.tasks.map(\.pooled).filter { !$0.isEmpty },
+            capacities: [instance.pools.map(\.amount)])
+    }
+
+    private init(requests: [[Int64]], capacities: [[Int64]]) {
         var fields: [Field] = []
         var guards: [UInt64] = []
         var used: [Int] = []
-        for resource in instance.resources.indices {
-            let divisor = instance.tasks.reduce(0) { PackedAmounts.divisor($0, $1.amounts[resource]) }
+        for resource in (capacities.first ?? []).indices {
+            let divisor = requests.reduce(0) { PackedAmounts.divisor($0, $1[resource]) }
             guard divisor > 0 else { continue }  // nobody asks for it
-            let largest = instance.workers.reduce(0) { max($0, $1.amounts[resource] / divisor) }
+            let largest = capacities.reduce(0) { max($0, $1[resource] / divisor) }
             let width = Int64.bitWidth - largest.leadingZeroBitCount + 1
             let word = used.firstIndex { $0 + width <= UInt64.bitWidth } ?? used.count
             if word == used.count {

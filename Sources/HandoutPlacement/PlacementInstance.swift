@@ -37,12 +37,17 @@ package struct PlacementInstance: Sendable {
         /// An amount for each resource, in 1/10 000.
         package var amounts: [Int64]
         package var inputs: [Input]
+        /// An amount for each pool, in 1/10 000; empty: of none.
+        package var pooled: [Int64]
 
-        package init(name: String, runTime: RunTime, amounts: [Int64], inputs: [Input] = []) {
+        package init(
+            name: String, runTime: RunTime, amounts: [Int64], inputs: [Input] = [], pooled: [Int64] = []
+        ) {
             self.name = name
             self.runTime = runTime
             self.amounts = amounts
             self.inputs = inputs
+            self.pooled = pooled
         }
     }
 
@@ -51,14 +56,48 @@ package struct PlacementInstance: Sendable {
         package var speed: Double
         /// An amount for each resource, in 1/10 000.
         package var amounts: [Int64]
-        /// Of the whole worker, a unit of time.
+        /// Of the whole worker, a unit of time, from time 0 on.
         package var price: Double
+        /// What it is later, by time.
+        package var laterPrices: [PriceStep]
 
-        package init(name: String, speed: Double = 1, amounts: [Int64], price: Double = 0) {
+        package init(
+            name: String, speed: Double = 1, amounts: [Int64], price: Double = 0, laterPrices: [PriceStep] = []
+        ) {
             self.name = name
             self.speed = speed
             self.amounts = amounts
             self.price = price
+            self.laterPrices = laterPrices
+        }
+
+        /// The price at that time.
+        package func price(at time: Double) -> Double {
+            guard !laterPrices.isEmpty else { return price }
+            return laterPrices.last { $0.from <= time }?.price ?? price
+        }
+    }
+
+    /// From when on which price holds.
+    package struct PriceStep: Sendable, Equatable {
+        package var from: Double
+        package var price: Double
+
+        package init(from: Double, price: Double) {
+            self.from = from
+            self.price = price
+        }
+    }
+
+    /// What all workers together may hold of something.
+    package struct Pool: Sendable, Equatable {
+        package var name: String
+        /// In 1/10 000.
+        package var amount: Int64
+
+        package init(name: String, amount: Int64) {
+            self.name = name
+            self.amount = amount
         }
     }
 
@@ -99,7 +138,7 @@ package struct PlacementInstance: Sendable {
     package enum Refusal: Error, Equatable, Sendable {
         /// Tasks that wait for each other, in order; the last waits for the first.
         case cycle([Int])
-        /// No worker has the amounts that the task asks for, or can run it at all.
+        /// No worker or pool has the amounts that the task asks for, or no worker can run it at all.
         case nowhere(task: Int)
         case noWorkers
     }
@@ -109,19 +148,23 @@ package struct PlacementInstance: Sendable {
     package let tasks: [Task]
     package let workers: [Worker]
     package let network: Network
+    /// Tasks hold amounts of them while they run, wherever that is.
+    package let pools: [Pool]
     /// Every task behind those that it needs; equal ones in the order given.
     package let topologicalOrder: [Int]
 
     /// Requires finite times, sizes and amounts that are not negative, speeds and bandwidths above 0, and numbers of
     /// tasks, workers and resources that exist.
     package init(
-        name: String, resources: [String], tasks: [Task], workers: [Worker], network: Network = Network()
+        name: String, resources: [String], tasks: [Task], workers: [Worker], network: Network = Network(),
+        pools: [Pool] = []
     ) throws(Refusal) {
         self.name = name
         self.resources = resources
         self.tasks = tasks
         self.workers = workers
         self.network = network
+        self.pools = pools
         guard !workers.isEmpty else { throw .noWorkers }
         topologicalOrder = try PlacementInstance.order(tasks)
         for task in tasks.indices where !workers.indices.contains(where: { canRun(task, on: $0) }) {
@@ -133,6 +176,7 @@ package struct PlacementInstance: Sendable {
     package func canRun(_ task: Int, on worker: Int) -> Bool {
         guard runTime(of: task, on: worker).isFinite else { return false }
         return zip(tasks[task].amounts, workers[worker].amounts).allSatisfy { $0 <= $1 }
+            && zip(tasks[task].pooled, pools).allSatisfy { $0 <= $1.amount }
     }
 
     /// Infinite: it cannot run there.
@@ -165,10 +209,13 @@ package struct PlacementInstance: Sendable {
         return share
     }
 
-    /// What a run there is charged: price × share × time.
-    package func price(of task: Int, on worker: Int) -> Double {
-        workers[worker].price * share(of: task, on: worker) * runTime(of: task, on: worker)
+    /// What a run there is charged that starts at that time: price then × share × time.
+    package func price(of task: Int, on worker: Int, at start: Double = 0) -> Double {
+        workers[worker].price(at: start) * share(of: task, on: worker) * runTime(of: task, on: worker)
     }
+
+    /// Some worker's price changes.
+    package var hasLaterPrices: Bool { workers.contains { !$0.laterPrices.isEmpty } }
 }
 
 extension PlacementInstance {

@@ -2,9 +2,9 @@
 ///
 /// The first step begins at 0 and the last one never ends. Neighbours differ. Memory is owned by the `Timetable`.
 struct Profile: BitwiseCopyable {
-    private(set) var times: UnsafeMutablePointer<Double>
-    private(set) var free: UnsafeMutablePointer<UInt64>
-    private(set) var count: Int
+    private var times: UnsafeMutablePointer<Double>
+    private var free: UnsafeMutablePointer<UInt64>
+    private var count: Int
     /// Before this step not even the least request fits.
     private var open = 0
     private var room: Int
@@ -171,6 +171,20 @@ struct Profile: BitwiseCopyable {
         for index in step + 1..<max(count, step + 1) { times[index - 1] = times[index] }
         for index in (step + 1) * words..<max(count * words, (step + 1) * words) { free[index - words] = free[index] }
         count -= 1
+    }
+
+    /// Becomes equal to the other, which must have as many words. O(steps).
+    mutating func assign(_ other: Profile) {
+        if room < other.count {
+            deallocate()
+            room = other.room
+            times = .allocate(capacity: room)
+            free = .allocate(capacity: room * words)
+        }
+        count = other.count
+        open = other.open
+        times.update(from: other.times, count: count)
+        free.update(from: other.free, count: count * words)
     }
 
     private mutating func grow() {

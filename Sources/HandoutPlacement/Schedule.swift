@@ -20,9 +20,11 @@ package struct Schedule: Sendable, Equatable {
     /// When the last task ends; 0 without tasks.
     package var makespan: Double { entries.reduce(0) { max($0, $1.finish) } }
 
-    /// Price × share held × time, over all tasks, in units of the prices.
+    /// Price at the start × share held × time, over all tasks, in units of the prices.
     package func cost(in instance: PlacementInstance) -> Double {
-        entries.indices.reduce(0) { $0 + instance.price(of: $1, on: entries[$1].worker) }
+        entries.indices.reduce(0) { sum, task in
+            sum + instance.price(of: task, on: entries[task].worker, at: entries[task].start)
+        }
     }
 
     /// The mean part of the workers that is held until the last task ends, 0 … 1: of each task's greatest share.

@@ -31,7 +31,7 @@ package struct TimePlanner {
         let seeds = TimePlanner.seeds(decoder)
         if model.workers > 1 {
             var climb = PrioritySearch(decoder, seed: seed)
-            climb.climb(until: decoder.progress + 0.1)
+            climb.climb(until: decoder.progress + 0.05)
             anneal(decoder)
         }
         var search = GeneticSearch(decoder, size: model.count <= 150 ? 50 : 30, rounds: 2, seed: seed)

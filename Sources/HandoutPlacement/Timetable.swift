@@ -1,6 +1,7 @@
 /// A schedule in the making: what is placed, and what is free on each worker.
 final class Timetable {
     let model: Model
+    /// One a worker, and one for all pools.
     private let profiles: UnsafeMutablePointer<Profile>
     let starts: UnsafeMutablePointer<Double>
     let finishes: UnsafeMutablePointer<Double>
@@ -11,8 +12,9 @@ final class Timetable {
 
     init(_ model: Model) {
         self.model = model
-        profiles = .allocate(capacity: model.workers)
+        profiles = .allocate(capacity: model.workers + 1)
         for worker in 0..<model.workers { (profiles + worker).initialize(to: Profile(words: model.words)) }
+        (profiles + model.workers).initialize(to: Profile(words: model.pools?.words ?? 1))
         starts = copy([Double](repeating: 0, count: model.count))
         finishes = copy([Double](repeating: 0, count: model.count))
         workers = copy([Int32](repeating: -1, count: model.count))
@@ -21,7 +23,7 @@ final class Timetable {
     }
 
     deinit {
-        for worker in 0..<model.workers { profiles[worker].deallocate() }
+        for place in 0...model.workers { profiles[place].deallocate() }
         profiles.deallocate()
         starts.deallocate()
         finishes.deallocate()
@@ -38,6 +40,37 @@ final class Timetable {
     /// Empties the workers; `workers` keeps what is written there.
     @inline(__always) func clearProfiles() {
         for worker in 0..<model.workers { profiles[worker].reset(model.capacities + worker * model.words) }
+        if let pools = model.pools { profiles[model.workers].reset(pools.capacity) }
+    }
+
+    /// What is free on every worker and of the pools, kept elsewhere.
+    final class Snapshot {
+        fileprivate let profiles: UnsafeMutablePointer<Profile>
+        private let count: Int
+
+        init(_ model: Model) {
+            count = model.workers + 1
+            profiles = .allocate(capacity: count)
+            for place in 0..<count {
+                let words = place < model.workers ? model.words : model.pools?.words ?? 1
+                (profiles + place).initialize(to: Profile(words: words))
+            }
+        }
+
+        deinit {
+            for place in 0..<count { profiles[place].deallocate() }
+            profiles.deallocate()
+        }
+    }
+
+    /// O(steps of all workers).
+    func save(_ snapshot: Snapshot) {
+        for place in 0...model.workers { snapshot.profiles[place].assign(profiles[place]) }
+    }
+
+    /// O(steps of all workers).
+    func restore(_ snapshot: Snapshot) {
+        for place in 0...model.workers { profiles[place].assign(snapshot.profiles[place]) }
     }
 
     /// The earliest start on the worker from `ready` on. A task that takes no time holds nothing and waits for nothing.
@@ -45,8 +78,24 @@ final class Timetable {
     func earliest(_ task: Int, on worker: Int, from ready: Double) -> Double {
         let time = model.runTime(task, worker)
         guard time > 0 else { return ready }
+        if let pools = model.pools, pools.isAsked(by: task) {
+            return earliest(task, on: worker, beside: pools, from: ready)
+        }
         return profiles[worker].earliest(
             model.requests + task * model.words, model.guards, least: model.leastRequest, from: ready, for: time)
+    }
+
+    /// The same where pools must have room as well: whichever has room later is asked first the next time.
+    private func earliest(_ task: Int, on worker: Int, beside pools: PoolAmounts, from ready: Double) -> Double {
+        let time = model.runTime(task, worker)
+        var start = ready
+        while true {
+            let own = profiles[worker].earliest(
+                model.requests + task * model.words, model.guards, least: model.leastRequest, from: start, for: time)
+            start = profiles[model.workers].earliest(
+                pools.requests + task * pools.words, pools.guards, least: 0, from: own, for: time)
+            if start == own { return start }
+        }
     }
 
     /// No worker has room at that moment, for any task that takes time.
@@ -63,12 +112,19 @@ final class Timetable {
         finishes[task] = finish
         workers[task] = Int32(truncatingIfNeeded: worker)
         profiles[worker].reserve(model.requests + task * model.words, from: start, to: finish)
+        if let pools = model.pools, pools.isAsked(by: task) {
+            profiles[model.workers].reserve(pools.requests + task * pools.words, from: start, to: finish)
+        }
     }
 
     /// Undoes `place`.
     func remove(_ task: Int) {
         let worker = Int(workers[task])
         profiles[worker].release(model.requests + task * model.words, from: starts[task], to: finishes[task])
+        if let pools = model.pools, pools.isAsked(by: task) {
+            profiles[model.workers].release(
+                pools.requests + task * pools.words, from: starts[task], to: finishes[task])
+        }
         workers[task] = -1
     }
 

@@ -90,7 +90,12 @@ extension SchedulerCore {
         if placer.hasMeasured, let priority = placer.measurements[UInt32(row)]?.priority {
             key = key & 0xFFFF_FFFF | SchedulerCore.priorityKey(priority)
         }
-        if let entry = planned(row, placer) { key = UInt64(entry.order) }
+        if let entry = planned(row, placer) {
+            key = UInt64(entry.order)
+            if entry.notBefore > 0 {
+                return placer.held.insert(row, until: entry.notBefore, key: key, requestClass: number)
+            }
+        }
         placer.push(row, key: key, requestClass: number)
         if placer.hears { placer.hear(.ready(TaskID(row), attempt: attempts[row] + 1)) }
     }

@@ -163,6 +163,7 @@ extension SchedulerCore {
         }
         queue.forEach(mark)
         for requestClass in placer?.classes ?? [] { requestClass.queue.forEach(mark) }
+        for entry in placer?.held.entries ?? [] { mark(ReadyRange(key: entry.key, first: UInt32(entry.row), count: 1)) }
         var shared = 0
         for slot in 0..<local.count {
             mark(local[slot])

@@ -153,7 +153,10 @@ package struct SchedulerCore: ~Copyable {
     }
 
     /// When `advance` has something to do next.
-    package var nextTimer: UInt64? { timers.first?.time }
+    package var nextTimer: UInt64? {
+        guard let held = placer?.held.next else { return timers.first?.time }
+        return min(held, timers.first?.time ?? held)
+    }
 
     /// The state bits of a row.
     @inline(__always) func state(_ row: Int) -> UInt8 { status[row] & RowState.mask }

@@ -57,7 +57,7 @@ package struct GraphSimulation {
         let first = ClusterSimulator(graph: graph, options: trial, world: world).run()
         guard first.waiting == 0, let (instance, rows) = instance(of: first) else { return recorded(trial) ?? first }
         var chosen = options(.fastest)
-        chosen.plan = placement(plan(instance), rows)
+        chosen.plan = placement(plan(instance), instance, rows)
         var best = ClusterSimulator(graph: graph, options: chosen, world: world).run()
         for allocator in isBetter == nil ? [] : [Allocator.fastest, .loadBalanced, .cost] {
             let options = options(allocator)
@@ -83,6 +83,10 @@ package struct GraphSimulation {
         for (task, attempt) in rows.enumerated() { taskOfRow[attempt.task] = task }
         let requests = graph.requests
         let names = requests.names
+        let pools = self.pools
+        let pooled = names.filter { pools[$0] != nil }.map { name in
+            PlacementInstance.Pool(name: name, amount: Int64(clamping: min(pools[name] ?? 0, 1 << 60)))
+        }
         var tasks: [PlacementInstance.Task] = []
         for attempt in rows {
             let origin = Int(attempt.declared)
@@ -96,8 +100,9 @@ package struct GraphSimulation {
             }
             tasks.append(
                 PlacementInstance.Task(
-                    name: "\(attempt.task)", runTime: .perWorker(times), amounts: amounts(request, names),
-                    inputs: inputs))
+                    name: "\(attempt.task)", runTime: .perWorker(times),
+                    amounts: names.map { pools[$0] == nil ? amount(request, $0) : 0 }, inputs: inputs,
+                    pooled: pools.isEmpty ? [] : pooled.map { amount(request, $0.name) }))
         }
         let places = workers.map { worker in
             PlacementInstance.Worker(
@@ -105,24 +110,29 @@ package struct GraphSimulation {
                 amounts: names.map { name in
                     let indices = worker.offer.indices[name].map { UInt64($0.count) * 10_000 }
                     return Int64(clamping: min(indices ?? worker.offer.capacity.total(name), 1 << 60))
-                }, price: worker.offer.price / 3600)
+                }, price: worker.offer.price / 3600,
+                laterPrices: worker.prices.filter { $0.from > 0 }.map {
+                    PlacementInstance.PriceStep(from: Double($0.from) / 1e9, price: $0.price / 3600)
+                })
         }
         guard
             let instance = try? PlacementInstance(
-                name: graph.name, resources: names, tasks: tasks, workers: places, network: network)
+                name: graph.name, resources: names, tasks: tasks, workers: places, network: network,
+                pools: pooled)
         else { return nil }
         return (instance, rows)
     }
 
-    /// Pools are no resource of a worker: plans do not know of them, the run by the plan does.
-    private func amounts(_ request: TaskRequest, _ names: [String]) -> [Int64] {
-        var amounts = [Int64](repeating: 0, count: names.count)
-        for amount in request.variants[0].amounts {
-            let name = names[Int(amount.resource)]
-            let isPool = shared[name] != nil || graph.requests.limits.contains { $0.resource == amount.resource }
-            if !isPool { amounts[Int(amount.resource)] = Int64(clamping: amount.amount) }
-        }
-        return amounts
+    /// What all workers together may hold, of the cluster and of the run.
+    private var pools: [String: UInt64] {
+        var pools = shared
+        for limit in graph.requests.limits { pools[graph.requests.names[Int(limit.resource)]] = limit.amount }
+        return pools
+    }
+
+    private func amount(_ request: TaskRequest, _ name: String) -> Int64 {
+        let amounts = request.variants[0].amounts
+        return amounts.first { graph.requests.names[Int($0.resource)] == name }.map { Int64(clamping: $0.amount) } ?? 0
     }
 
     private func time(_ attempt: ScheduledAttempt, _ origin: Int, _ request: TaskRequest, on worker: Int) -> Double {
@@ -137,17 +147,31 @@ package struct GraphSimulation {
         return Double(world.duration(row, origin: origin, worker: worker, variant: 0, speed: offer.speed)) / 1e9
     }
 
-    private func placement(_ schedule: Schedule, _ rows: [ScheduledAttempt]) -> PlacementPlan {
+    private func placement(
+        _ schedule: Schedule, _ instance: PlacementInstance, _ rows: [ScheduledAttempt]
+    ) -> PlacementPlan {
         var plan = PlacementPlan()
         let order = schedule.entries.indices.sorted { left, right in
             (schedule.entries[left].start, left) < (schedule.entries[right].start, right)
         }
+        let waits = instance.hasLaterPrices
         for (position, task) in order.enumerated() {
             let attempt = rows[task]
             plan[Int(attempt.declared), attempt.element < 0 ? nil : Int(attempt.element)] = PlacementPlan.Entry(
-                worker: Int32(schedule.entries[task].worker), order: UInt32(position))
+                worker: Int32(schedule.entries[task].worker), order: UInt32(position),
+                notBefore: waits ? notBefore(task, schedule, instance) : 0)
         }
         return plan
+    }
+
+    /// The moment from which on a task is placed so that it starts as planned when its data have come. Rounded up, so that a
+    /// price holds that begins then, but for what sums of seconds are wrong by.
+    private func notBefore(_ task: Int, _ schedule: Schedule, _ instance: PlacementInstance) -> UInt64 {
+        let entry = schedule.entries[task]
+        let longest = instance.tasks[task].inputs.reduce(0.0) { longest, input in
+            max(longest, instance.transferTime(input, from: schedule.entries[input.producer].worker, to: entry.worker))
+        }
+        return UInt64(max(0, (entry.start - longest) * 1e9 - 0.01).rounded(.up))
     }
 
     package func name(_ attempt: ScheduledAttempt) -> String {

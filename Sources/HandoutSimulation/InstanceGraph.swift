@@ -96,11 +96,15 @@ package struct InstanceGraph: SimulatedWorld {
         _ allocator: Allocator, seed: UInt64, tells: Bool = false, record: DecisionRecord? = nil,
         strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void = { _, _, _, _ in }
     ) -> Schedule {
-        var options = ClusterOptions(seed: seed, workers: workers)
-        options.allocator = allocator
-        options.tellsStrategy = tells
-        options.record = record
-        let result = ClusterSimulator(graph: graph, options: options, world: self).run(strategy: strategy)
+        func run(_ allocator: Allocator, _ record: DecisionRecord? = nil) -> ClusterResult {
+            var options = ClusterOptions(seed: seed, workers: workers)
+            options.allocator = allocator
+            options.tellsStrategy = tells
+            options.record = record
+            return ClusterSimulator(graph: graph, options: options, world: self).run(strategy: strategy)
+        }
+        var (result, chosen) = Balancing.result(allocator) { run($0, allocator == .loadBalanced ? nil : record) }
+        if allocator == .loadBalanced, let record { result = run(chosen, record) }
         var entries = [Schedule.Entry](
             repeating: Schedule.Entry(worker: 0, start: 0, finish: 0), count: instance.tasks.count)
         for attempt in result.schedule {

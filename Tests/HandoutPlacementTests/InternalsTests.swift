@@ -108,3 +108,43 @@ import Testing
         }
     }
 }
+
+@Suite struct RepeatedDecodingTests {
+    /// Moves that are given up and moves that are kept, in turn, on instances with and without pools.
+    @Test func `what is restored gives the schedule that decoding the whole list gives`() {
+        for seed in 0..<40 as Range<UInt64> {
+            let instance = seed % 2 == 0 ? Samples.random(seed) : Samples.pooled(seed)
+            let model = Model(instance)
+            let other = Decoder(instance, model, lowerBound: 0, budget: PlanningBudget())
+            let decoder = Decoder(instance, model, lowerBound: 0, budget: PlanningBudget())
+            let repeated = RepeatedDecoding(decoder)
+            let candidate = Candidate(count: model.count)
+            candidate.list.update(from: model.order, count: model.count)
+            other.chooseWorkers(candidate)
+            repeated.begin(candidate)
+            var random = SplitMix64(seed: seed)
+            for step in 0..<60 {
+                let place = random.below(model.count)
+                let task = Int(candidate.list[place])
+                let before = candidate.workers[task]
+                let choices = model.eligible(task)
+                candidate.workers[task] = random.chance(0.2) ? -1 : choices[random.below(choices.count)]
+                let limit = random.chance(0.3) ? other.best.makespan : Double.infinity
+                let expected = other.decode(candidate, limit: limit)
+                let found = repeated.decode(candidate, from: place, moved: place, limit: limit)
+                // One that reaches the limit exactly may be given up or not, by rounding.
+                let isAtLimit = abs(found - limit) <= 1e-9 * limit && expected == .infinity
+                #expect(found == expected || isAtLimit, "seed \(seed), step \(step)")
+                if found < .infinity && expected < .infinity {
+                    #expect(decoder.forward.schedule == other.forward.schedule, "seed \(seed), step \(step)")
+                }
+                if found < .infinity && expected < .infinity && random.chance(0.3) {
+                    candidate.workers[task] = decoder.forward.workers[task]
+                    repeated.begin(candidate)
+                } else {
+                    candidate.workers[task] = before
+                }
+            }
+        }
+    }
+}

@@ -25,6 +25,19 @@ import Testing
         }
     }
 
+    /// By 9 s the slow worker has run two, and the fast one four; a moment before one and three.
+    @Test func `the lower bound knows that tasks run in whole waves`() {
+        let tasks = (0..<5).map { PlacementInstance.Task(name: "t\($0)", runTime: .base(4.5), amounts: [10_000]) }
+        let workers = [
+            PlacementInstance.Worker(name: "slow", amounts: [10_000]),
+            PlacementInstance.Worker(name: "fast", speed: 2, amounts: [10_000]),
+        ]
+        let instance = Samples.make("waves", ["cpu"], tasks, workers)
+        // Their work would fit into 7.5 s.
+        #expect(abs(instance.lowerBound - 9) < 1e-6)
+        #expect(TimePlanner(instance).plan(PlanningBudget(evaluations: 100)).makespan == 9)
+    }
+
     @Test func `the same seed gives the same schedule`() {
         for seed in 0..<20 as Range<UInt64> {
             let instance = Samples.random(seed)

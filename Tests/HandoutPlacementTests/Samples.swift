@@ -25,11 +25,11 @@ enum Samples {
 
     static func make(
         _ name: String, _ resources: [String], _ tasks: [PlacementInstance.Task], _ workers: [PlacementInstance.Worker],
-        _ network: PlacementInstance.Network = .init()
+        _ network: PlacementInstance.Network = .init(), pools: [PlacementInstance.Pool] = []
     ) -> PlacementInstance {
         do {
             return try PlacementInstance(
-                name: name, resources: resources, tasks: tasks, workers: workers, network: network)
+                name: name, resources: resources, tasks: tasks, workers: workers, network: network, pools: pools)
         } catch {
             preconditionFailure("\(name): \(error)")
         }
@@ -72,6 +72,36 @@ enum Samples {
             }
         }
         return make("random \(seed)", (0..<resourceCount).map { "r\($0)" }, tasks, workers, network)
+    }
+
+    /// The same with one or two pools that some tasks ask for, and workers whose prices change.
+    static func pooled(_ seed: UInt64) -> PlacementInstance {
+        let plain = random(seed)
+        var random = SplitMix64(seed: seed ^ 0x9001)
+        let pools = (0...random.below(2)).map { number in
+            PlacementInstance.Pool(name: "p\(number)", amount: Int64(2 + random.below(3)) * 10_000)
+        }
+        let tasks = plain.tasks.map { task in
+            var task = task
+            if random.chance(0.6) { task.pooled = pools.map { _ in Int64(random.below(3)) * 10_000 } }
+            return task
+        }
+        let workers = plain.workers.map { worker in
+            var worker = worker
+            var time = 0.0
+            worker.laterPrices = (0..<random.below(4)).map { _ in
+                time += 1 + 20 * random.unit()
+                return PlacementInstance.PriceStep(from: time, price: 10 * random.unit())
+            }
+            return worker
+        }
+        do {
+            return try PlacementInstance(
+                name: "pooled \(seed)", resources: plain.resources, tasks: tasks, workers: workers,
+                network: plain.network, pools: pools)
+        } catch {
+            preconditionFailure("\(seed): \(error)")
+        }
     }
 
     /// The instance files in the folder that HANDOUT_INSTANCES names.

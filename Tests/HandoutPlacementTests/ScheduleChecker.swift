@@ -34,7 +34,27 @@ enum ScheduleChecker {
                 guard entry.start >= arrival - tolerance else { return "\(name): starts before its inputs are there" }
             }
         }
-        return overload(schedule, instance, tolerance)
+        return overload(schedule, instance, tolerance) ?? overdraft(schedule, instance, tolerance)
+    }
+
+    /// A pool of which more is held than there is, at the start of a task.
+    private static func overdraft(_ schedule: Schedule, _ instance: PlacementInstance, _ tolerance: Double) -> String? {
+        for (pool, entry) in instance.pools.enumerated() {
+            let users = schedule.entries.indices.filter { task in
+                pool < instance.tasks[task].pooled.count
+                    && schedule.entries[task].finish - schedule.entries[task].start > tolerance
+            }
+            for task in users {
+                let moment = schedule.entries[task].start
+                let held = users.reduce(Int64(0)) { sum, other in
+                    let run = schedule.entries[other]
+                    let isHeld = run.start <= moment + tolerance && run.finish > moment + tolerance
+                    return isHeld ? sum + instance.tasks[other].pooled[pool] : sum
+                }
+                guard held <= entry.amount else { return "\(held) of the pool \(entry.name) are held at \(moment)" }
+            }
+        }
+        return nil
     }
 
     private static func overload(_ schedule: Schedule, _ instance: PlacementInstance, _ tolerance: Double) -> String? {

@@ -45,6 +45,70 @@ import Testing
                 """)
     }
 
+    /// Two tasks share the one licence, and the price falls after an hour: `time` runs them one after the other at once, `cost`
+    /// waits as far as the deadline lets it.
+    @Test func `plans know pools, and prices that change`() {
+        let folder = Folder()
+        folder.write(
+            "cluster.lua",
+            """
+            local handout = require "handout"
+            return handout.cluster{
+              { name = "spot", count = 2, cpu = 1, price = { { "0s", 5 }, { "1h", 1 } } },
+              shared = { licence = 1 },
+            }
+            """)
+        folder.write(
+            "nights.lua",
+            """
+            local handout = require "handout"
+            local g = handout.graph("nights")
+            local first = g:task("first", { estimate = "30m", resources = { licence = 1 } }, function() return 1 end)
+            local second = g:task("second", { estimate = "30m", resources = { licence = 1 } }, function() return 2 end)
+            local options = { needs = { first, second }, estimate = "30m" }
+            g:output("sum", g:task("sum", options, function(a, b) return a + b end))
+            return g
+            """)
+        func run(_ allocator: String, _ deadline: String) -> String {
+            let arguments = ["simulate", "nights.lua", "--cluster", "cluster.lua", "--evaluations", "3000"]
+            return Tool.run(arguments + ["--allocator", allocator, "--deadline", deadline], in: folder).output
+        }
+        #expect(
+            run("time", "5h") == """
+                allocator  makespan  cost  utilisation  bytes moved
+                time       5400      5.5   50 %         0
+
+                start  finish  worker  task
+                0      1800    spot-1  first
+                1800   3600    spot-1  second
+                3600   5400    spot-1  sum
+
+                """)
+        #expect(
+            run("cost", "5h") == """
+                allocator  makespan  cost  utilisation  bytes moved
+                cost       9000      1.5   30 %         0
+
+                start  finish  worker  task
+                3600   5400    spot-1  first
+                5400   7200    spot-1  second
+                7200   9000    spot-1  sum
+
+                """)
+        // By 2 h only two of the three can wait.
+        #expect(
+            run("cost", "2h") == """
+                allocator  makespan  cost  utilisation  bytes moved
+                cost       7200      3.5   37.5 %       0
+
+                start  finish  worker  task
+                0      1800    spot-1  second
+                3600   5400    spot-1  first
+                5400   7200    spot-1  sum
+
+                """)
+    }
+
     @Test func `as JSON one is an object and several are a list`() {
         let folder = folder()
         let one = Tool.run(

@@ -10,6 +10,7 @@ final class AssignmentSearch {
     private let model: Model
     private var random: SplitMix64
     private let current: Candidate
+    private let decoding: RepeatedDecoding
     /// Of the current schedule, by task.
     private let starts: UnsafeMutablePointer<Double>
     private let finishes: UnsafeMutablePointer<Double>
@@ -25,6 +26,7 @@ final class AssignmentSearch {
         model = decoder.model
         random = SplitMix64(seed: seed)
         current = Candidate(count: decoder.model.count)
+        decoding = RepeatedDecoding(decoder)
         starts = copy([Double](repeating: 0, count: decoder.model.count))
         finishes = copy([Double](repeating: 0, count: decoder.model.count))
         positions = copy([Int32](repeating: 0, count: decoder.model.count))
@@ -40,7 +42,7 @@ final class AssignmentSearch {
     /// each of their tasks, and what heat destroys must be found again.
     private var hot: Double {
         let count = Double(max(1, model.count))
-        return min(0.04, 300 / (count * count))
+        return min(0.03, 900 / (count * count))
     }
 
     /// One annealing from `start` on, which ends when this part of the budget is used up. Gives the best that it saw.
@@ -66,7 +68,7 @@ final class AssignmentSearch {
             }
             // The draw that decides about acceptance first, so that decoding knows its limit.
             let limit = current.makespan * (1 - temperature * logarithm(1 - random.unit()))
-            let makespan = decoder.decode(current, limit: limit)
+            let makespan = decode(limit)
             guard makespan <= limit else {
                 undo()
                 continue
@@ -89,6 +91,19 @@ final class AssignmentSearch {
         isChainKnown = false
         changed.removeAll(keepingCapacity: true)
         shifted = nil
+        decoding.begin(current)
+    }
+
+    /// The makespan of the current candidate with the move in hand.
+    private func decode(_ limit: Double) -> Double {
+        var first = shifted.map { min($0.from, $0.to) } ?? model.count
+        var last = -1
+        for entry in changed {
+            let place = Int(positions[Int(entry.task)])
+            first = min(first, place)
+            last = max(last, place)
+        }
+        return decoding.decode(current, from: first, moved: last, limit: limit)
     }
 
     private func undo() {
@@ -106,6 +121,7 @@ final class AssignmentSearch {
         let isCritical = random.unit() < 0.85 && !chain.isEmpty
         let index = isCritical ? random.below(chain.count) : 0
         let task = isCritical ? Int(chain[index]) : random.below(model.count)
+        if random.unit() < 0.2 { return carry(task) }
         switch random.unit() {
         case ..<0.20: return reassign(task)
         case ..<0.35: return join(task)
@@ -143,6 +159,41 @@ final class AssignmentSearch {
         guard worker != current.workers[task] && model.canRun(task, Int(worker)) else { return reassign(task) }
         set(task, worker)
         return true
+    }
+
+    /// To another worker, together with some that it exchanges data with and that run where it does.
+    private func carry(_ task: Int) -> Bool {
+        let from = current.workers[task]
+        let choices = model.eligible(task)
+        guard choices.count > 1 else { return shift(task) }
+        var choice = random.below(choices.count - 1)
+        if choices[choice] == from { choice = choices.count - 1 }
+        let worker = choices[choice]
+        set(task, worker)
+        var size = 1 + random.below(12)
+        var last = task
+        while size > 0 {
+            size -= 1
+            guard let next = neighbour(of: last, on: from), model.canRun(next, Int(worker)) else {
+                last = task
+                continue
+            }
+            set(next, worker)
+            last = next
+        }
+        return true
+    }
+
+    /// Some task on that worker that the task gets data from or sends them to; nil: the one that was drawn is elsewhere.
+    private func neighbour(of task: Int, on worker: Int32) -> Int? {
+        let before = model.inputs.range(task), behind = model.outputs.range(task)
+        guard before.count + behind.count > 0 else { return nil }
+        let draw = random.below(before.count + behind.count)
+        let other =
+            draw < before.count
+            ? model.inputs.tasks[before.lowerBound + draw]
+            : model.outputs.tasks[behind.lowerBound + draw - before.count]
+        return current.workers[Int(other)] == worker ? Int(other) : nil
     }
 
     /// Changes workers with a task that starts at about the same time.

@@ -5,8 +5,10 @@ final class Decoder {
     private let backward: Timetable
     let sort: StableSort
     private let keys: UnsafeMutablePointer<Double>
-    private let tails: UnsafeMutablePointer<Double>
+    let tails: UnsafeMutablePointer<Double>
     private let noTails: UnsafeMutablePointer<Double>
+    /// By task: when it may start at the earliest; nil: at any time.
+    var notBefore: UnsafeMutablePointer<Double>?
     private let budget: PlanningBudget
     /// No schedule is shorter.
     let lowerBound: Double
@@ -82,28 +84,48 @@ final class Decoder {
         _ table: Timetable, _ list: UnsafeMutablePointer<Int32>, _ workers: UnsafeMutablePointer<Int32>,
         _ tails: UnsafeMutablePointer<Double>, _ limit: Double
     ) -> Double {
-        let count = model.count
         table.clearProfiles()
-        table.workers.update(from: workers, count: count)
-        let isFree = model.isFreeOfTransfers
+        table.workers.update(from: workers, count: model.count)
         var makespan = 0.0
-        for index in 0..<count {
+        for index in 0..<model.count {
             let task = Int(list[index])
-            let worker = Int(workers[task])
-            if worker < 0 {
-                let best = table.earliestFinish(task)
-                table.place(task, on: best.worker, at: best.start)
-                if best.finish + tails[task] > limit { return .infinity }
-                if best.finish > makespan { makespan = best.finish }
-                continue
-            }
-            let ready = isFree ? table.readyWithoutTransfers(task) : table.ready(task, on: worker)
-            table.place(task, on: worker, at: table.earliest(task, on: worker, from: ready))
-            let finish = table.finishes[task]
+            let finish = append(task, to: table)
             if finish + tails[task] > limit { return .infinity }
             if finish > makespan { makespan = finish }
         }
         return makespan
+    }
+
+    /// Places these tasks of the list behind those before them, of which the last ends at `makespan`. Infinite: a task ends so
+    /// late that what is behind it at the least passes `limit`.
+    @inline(__always)
+    func fill(
+        _ table: Timetable, _ list: UnsafeMutablePointer<Int32>, _ places: Range<Int>,
+        _ tails: UnsafeMutablePointer<Double>, makespan: Double, limit: Double
+    ) -> Double {
+        var makespan = makespan
+        for index in places {
+            let task = Int(list[index])
+            let finish = append(task, to: table)
+            if finish + tails[task] > limit { return .infinity }
+            if finish > makespan { makespan = finish }
+        }
+        return makespan
+    }
+
+    /// Places a task behind those before it on the worker that the table says; -1: where it ends first. Gives its finish.
+    @inline(__always)
+    func append(_ task: Int, to table: Timetable) -> Double {
+        let worker = Int(table.workers[task])
+        guard worker >= 0 else {
+            let best = table.earliestFinish(task)
+            table.place(task, on: best.worker, at: best.start)
+            return best.finish
+        }
+        var ready = model.isFreeOfTransfers ? table.readyWithoutTransfers(task) : table.ready(task, on: worker)
+        if let notBefore { ready = max(ready, notBefore[task]) }
+        table.place(task, on: worker, at: table.earliest(task, on: worker, from: ready))
+        return table.finishes[task]
     }
 
     /// Forward-backward improvement (justification): shifts all tasks to the right by falling finish, then to the left

@@ -49,6 +49,11 @@ package struct ClusterFaults: Sendable {
     package var delay: UInt64 = 1_000_000
 
     package init() {}
+
+    /// Nothing goes wrong, and workers are as fast as they say.
+    package var areNone: Bool {
+        failureRate + deathRate + slowRate + lateRate + duplicateRate + dropRate + clockSkew == 0
+    }
 }
 
 /// Mistakes planted in the driver, to test that the checks find them.

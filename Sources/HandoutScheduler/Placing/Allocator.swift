@@ -7,7 +7,8 @@ import HandoutCore
 package enum Allocator: Sendable, Hashable {
     /// The first worker, in the order of joining, on which it fits.
     case firstAvailable
-    /// The worker that was given the least work so far, of those the one with the most left over.
+    /// The worker that has the least to do with the task: what it was given so far and the task there, by expected run time
+    /// times share; of those the one with the most left over.
     case loadBalanced
     /// The worker that has most of the inputs. A task waits up to `slack` nanoseconds for one that is busy, if what it
     /// saves is more.
@@ -36,10 +37,13 @@ package struct PlacementPlan: Sendable {
         package var worker: Int32
         /// The smaller the sooner.
         package var order: UInt32
+        /// Nanoseconds of the run's clock before which it is not placed.
+        package var notBefore: UInt64
 
-        package init(worker: Int32, order: UInt32) {
+        package init(worker: Int32, order: UInt32, notBefore: UInt64 = 0) {
             self.worker = worker
             self.order = order
+            self.notBefore = notBefore
         }
     }
 

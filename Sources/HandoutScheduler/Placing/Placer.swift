@@ -65,6 +65,8 @@ final class Placer {
     @exclusivity(unchecked) var reservation: Reservation?
     @exclusivity(unchecked) var random: SplitMix64
     @exclusivity(unchecked) var plan: PlacementPlan?
+    /// Ready rows that a plan puts off.
+    @exclusivity(unchecked) var held = HeldRows()
     /// Answers that a strategy has yet to give.
     @exclusivity(unchecked) private(set) var questions: [ScoreQuestion] = []
     /// By class: workers that are asked about.
@@ -186,6 +188,9 @@ final class Placer {
         if case .locality = allocator { return true }
         return false
     }
+
+    /// Each row goes where there is least to do.
+    var balances: Bool { fallsBack || allocator == .loadBalanced }
 
     var isPerTask: Bool { allocator == .scored(perTask: true) && !fallsBack }
     var keepsHomes: Bool { followsData || hasNear || allocator.isStrategy }
@@ -310,6 +315,7 @@ final class Placer {
 
     func removeAllReady() {
         for queue in classes { queue.queue.removeAll() }
+        held = HeldRows()
         forgetInactive()
         reservation = nil
     }
@@ -324,7 +330,10 @@ final class Placer {
         switch fallsBack ? .loadBalanced : allocator {
         case .firstAvailable: return -Double(worker) - preference
         case .loadBalanced, .locality:
-            return -facts.assigned - workers.load(with: amounts, on: worker) * 1e-3 - preference
+            // A mean would make what is remembered of some workers older than of others: only what is given counts here.
+            let given = Double(queue.request.variants[variant].estimate) / facts.offer.speed
+            return -facts.assigned - given * workers.share(amounts, on: worker)
+                - workers.load(with: amounts, on: worker) * 1e-3 - preference
         case .cost:
             let price = facts.offer.price * workers.share(amounts, on: worker) / facts.offer.speed
             return -price - workers.load(with: amounts, on: worker) * 1e-9 - preference
@@ -391,11 +400,43 @@ final class Placer {
         (queue.expectedTime(variant) ?? 1e9) / workers.facts[worker].offer.speed
     }
 
+    /// The work that a row would be on a worker: expected run time in nanoseconds times the share that it holds.
+    func work(_ queue: ClassQueue, _ worker: Int, _ variant: Int, _ estimate: UInt64) -> Double {
+        let isKnown = estimate > 0 && queue.request.variants[variant].estimate == 0
+        let time =
+            isKnown ? Double(estimate) / workers.facts[worker].offer.speed : time(queue, worker, variant)
+        return time * max(workers.share(queue.request.variants[variant].amounts, on: worker), 1e-4)
+    }
+
+    /// So many workers at most are compared for each row; with more, what is remembered of its class decides.
+    private static let mostCompared = 64
+
+    /// The worker that has least to do with a row whose expected time is not that of its class: what the worker was
+    /// given so far and the row. Of equal ones the one with the most left over, then the first. O(workers).
+    func leastLoaded(
+        _ queue: ClassQueue, _ chosen: (worker: Int, variant: Int), estimate: UInt64
+    ) -> (worker: Int, variant: Int) {
+        // Where all of the class take as long, its own order is right.
+        guard estimate > 0, queue.request.variants[chosen.variant].estimate == 0, workers.count > 1,
+            workers.count <= Placer.mostCompared
+        else { return chosen }
+        var best = (target: chosen, work: Double.infinity, load: Double.infinity)
+        for worker in 0..<workers.count {
+            guard let variant = queue.variant(on: worker, workers, beside: reservation) else { continue }
+            let work = workers.facts[worker].assigned + work(queue, worker, variant, estimate)
+            guard work <= best.work else { continue }
+            let load = workers.load(with: queue.request.variants[variant].amounts, on: worker)
+            if work < best.work || load < best.load { best = ((worker, variant), work, load) }
+        }
+        return best.target
+    }
+
     // MARK: - Claims
 
-    func claim(_ row: Int, _ queue: ClassQueue, _ worker: Int, _ variant: Int) {
+    /// `estimate`: nanoseconds at speed 1 of the row itself; 0: what is thought of its class holds.
+    func claim(_ row: Int, _ queue: ClassQueue, _ worker: Int, _ variant: Int, estimate: UInt64 = 0) {
         let amounts = queue.request.variants[variant].amounts
-        let assumed = time(queue, worker, variant) * max(workers.share(amounts, on: worker), 1e-4)
+        let assumed = work(queue, worker, variant, estimate)
         let indices = workers.claim(amounts, on: worker)
         workers.assign(assumed, to: worker)
         claims[UInt32(row)] = Claim(

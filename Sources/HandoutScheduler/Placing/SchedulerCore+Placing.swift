@@ -155,6 +155,9 @@ extension SchedulerCore {
     /// O(log workers) a placement.
     package mutating func place(now: UInt64, into placements: inout [Placement], output: inout SchedulerOutput) {
         guard let placer, counts.ready > 0, !isDraining, !isPaused else { return }
+        while let row = placer.held.takeFirst(now) {
+            placer.push(row.row, key: row.key, requestClass: row.requestClass)
+        }
         if placer.decidesOneRound {
             placer.decidesOneRound = false
             placer.waitsSince = nil
@@ -202,6 +205,8 @@ extension SchedulerCore {
         while let range = head(queue), range.key <= other || range.first == first {
             let row = Int(range.first)
             queue.queue.dropFirst(1)
+            let estimate = graph.options[Int(optionIndices[declaredRow(of: row)])].estimate
+            if placer.balances { target = placer.leastLoaded(queue, target, estimate: estimate) }
             if placer.followsData && queue.general == nil {
                 switch nearData(row, queue, target, placer, now: now) {
                 case .place(let worker, let variant): target = (worker, variant)
@@ -211,7 +216,7 @@ extension SchedulerCore {
                 }
             }
             if let record = placer.record { noteDecision(record, row, queue.general ?? queue, target, placer) }
-            placer.claim(row, queue.general ?? queue, target.worker, target.variant)
+            placer.claim(row, queue.general ?? queue, target.worker, target.variant, estimate: estimate)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
             if let entry = lease.entries.first {
