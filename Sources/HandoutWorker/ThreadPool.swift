@@ -212,7 +212,6 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     package func lend(slot: Int, _ entries: [LeaseEntry], claim: LeaseClaim?, time: UInt64) {
         guard let items = handout_slot_items(leases[slot].pointer) else { return }
         if let claim { claims[slot] = NativeClaim(claim) }
-        let native = claim == nil ? nil : claims[slot]
         var item = items
         for entry in entries {
             item.pointee = itemsOfOptions.base[Int(optionIndices.base[tables.declaredRow(of: entry.task).index])]
@@ -220,8 +219,10 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
             item.pointee.attempt = entry.attempt
             item.pointee.retries_left = UInt16(entry.retriesLeft)
             if entry.recovers { item.pointee.recovers = UnsafePointer(recovering[entry.task]) }
-            native?.apply(to: &item.pointee)
             item += 1
+        }
+        if claim != nil, let native = claims[slot] {
+            for index in entries.indices { native.apply(to: &items[index]) }
         }
         lent[slot] = UInt32(truncatingIfNeeded: entries.count)
         taken[slot] = 0

@@ -165,16 +165,17 @@ int handout_push_arguments(lua_State *L, handout_runner *runner, uint32_t task) 
     handout_place place;
     handout_locate(tables, task, &place);
     int top = lua_gettop(L);
-    luaL_checkstack(L, 420, "arguments");
-    if (place.group && place.group->is_map) {
+    const uint32_t *end, *words = handout_words(tables, place.origin, &end);
+    if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
+    int is_map = place.group && place.group->is_map;
+    if (words < end || !is_map) luaL_checkstack(L, 420, "arguments"); /* two values have room in any C function */
+    if (is_map) {
         const handout_dynamic_row *dynamic = &tables->dynamic[task - tables->count];
         handout_push_element(L, runner, place.group, dynamic->first);
         handout_push_key(L, tables, place.group, dynamic->first);
     } else {
         handout_push_reduced(L, runner, &place);
     }
-    const uint32_t *end, *words = handout_words(tables, place.origin, &end);
-    if (words < end && (handout_operation(*words) == HANDOUT_OP_OVER || handout_operation(*words) == HANDOUT_OP_OVER_LITERAL)) words++;
     while (words < end && !ends_arguments(*words)) words = handout_push_argument(L, runner, &place, words);
     return lua_gettop(L) - top;
 }
