@@ -128,10 +128,12 @@ struct EventLog {
         switch kind {
         case "task_started":
             entry.variant = (event["variant"]?.integerValue ?? 1) - 1
-            entry.attempts.append(
-                TaskExplanation.Attempt(
-                    number: event["attempt"]?.integerValue ?? entry.attempts.count + 1,
-                    worker: event["worker"]?.stringValue ?? "", placed: time, start: time))
+            let attempt = TaskExplanation.Attempt(
+                number: event["attempt"]?.integerValue ?? entry.attempts.count + 1,
+                worker: event["worker"]?.stringValue ?? "", placed: time, start: time)
+            // An attempt that was taken back before it began is told of again, under the same number.
+            if entry.attempts.last?.number == attempt.number { entry.attempts.removeLast() }
+            entry.attempts.append(attempt)
             running.insert(task)
         case "task_finished":
             entry.isFinished = true

@@ -244,7 +244,7 @@ struct CoordinatorState: ~Copyable {
         var collected = false
         var fullest = -1
         var most = 0
-        for other in 0..<slots where other != slot && pace[other].runsLong(now: now) {
+        for other in 0..<slots where other != slot && pace[other].runsLong(now: now) && mayReclaim(other) {
             if collect(other, now) { collected = true }
             let unstarted = link.unstarted(slot: other)
             if unstarted > most { (fullest, most) = (other, unstarted) }
@@ -264,7 +264,9 @@ struct CoordinatorState: ~Copyable {
         core.pause(now: now, into: &output)
         guard core.isPaused else { return }
         takenBack.removeAll(keepingCapacity: true)
-        for slot in 0..<slots { link.reclaim(slot: slot, atMost: link.unstarted(slot: slot), into: &takenBack) }
+        for slot in 0..<slots where mayReclaim(slot) {
+            link.reclaim(slot: slot, atMost: link.unstarted(slot: slot), into: &takenBack)
+        }
         for entry in takenBack { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
         perform()
     }
@@ -273,6 +275,9 @@ struct CoordinatorState: ~Copyable {
         core.resume(now: now, into: &output)
         wakesAll = true
     }
+
+    /// What a tracker granted is not asked for again.
+    private func mayReclaim(_ slot: Int) -> Bool { held.isEmpty || held[slot] == nil }
 
     mutating func cancel(now: UInt64) {
         core.cancel(now: now, into: &output)

@@ -150,7 +150,12 @@ package final class RunTrackers: @unchecked Sendable {
     }
 
     /// The run is over, or there will be none.
-    package func stop() { for thread in threads { thread.stop() } }
+    package func stop() {
+        for thread in threads { thread.stop() }
+        // The coordinator holds the trackers, too.
+        state.withLock { $0.run = nil }
+        names.withLock { $0 = nil }
+    }
 
     private func take(_ changes: [TrackedTotals.Change], of tracker: Int, remembers: Bool = true) {
         // The coordinator is told with the mutex held: of two changes the later one must be the last.
