@@ -59,7 +59,7 @@ struct RunCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        handout_watch_interrupts()
+        handout_watch_interrupts(1)  // nothing runs yet that could be waited for
         let directory = try options.directory()
         let worker = try options.machine.worker()
         let trackers = try startTrackers(directory, worker)
@@ -127,6 +127,7 @@ struct RunCommand: ParsableCommand {
     }
 
     private func perform(_ run: LocalRun, _ taskProgress: TaskProgress) throws -> RunOutcome {
+        handout_watch_interrupts(3)
         let display = ProgressDisplay(progress, taskProgress, name: { run.name(of: $0) })
         var interrupts: Int32 = 0
         var isPaused = false

@@ -635,7 +635,8 @@ import Testing
             }
             if sent == 1, text.contains("paused: ") {
                 sent = 2
-                usleep(1_000_000)  // longer than the task takes
+                // Events are written ten times a second: the task that ran has ended, and the run is still paused.
+                for _ in 0..<300 where !self.events("e.jsonl").contains("task_finished") { usleep(100_000) }
                 kill(process, SIGUSR2)
             }
         }
@@ -644,12 +645,33 @@ import Testing
         #expect(
             result.errorText.contains(
                 "paused: nothing more is started (SIGUSR2 lets it go on)\ngoing on\n"))
-        let lines = try #require(contents(of: folder.path + "/e.jsonl")).split(separator: UInt8(ascii: "\n"))
-        let kinds = lines.compactMap { JSON(Array($0))?["kind"]?.string }
+        let kinds = events("e.jsonl")
         let paused = try #require(kinds.firstIndex(of: "run_paused"))
         let resumed = try #require(kinds.firstIndex(of: "run_resumed"))
         #expect(paused < resumed && !kinds[paused..<resumed].contains("task_started"))
+        #expect(kinds[paused..<resumed].contains("task_finished"))
         #expect(kinds[resumed...].count { $0 == "task_started" } == 2)
+    }
+
+    /// Kinds of the events that a file has so far.
+    private func events(_ name: String) -> [String] {
+        (contents(of: folder.path + "/" + name) ?? []).split(separator: UInt8(ascii: "\n")).compactMap {
+            JSON(Array($0))?["kind"]?.string
+        }
+    }
+
+    @Test func `an interrupt while the script is planned ends the program`() {
+        folder.write("t.lua", graphScript("print('planning') while true do end"))
+        var isSent = false
+        let result = Tool.run(["run", "t.lua"], in: folder, limit: 60) { process, text in
+            if !isSent, text.contains("planning") {
+                isSent = true
+                kill(process, SIGINT)
+            }
+        }
+        // Not the refusal that the limit of planning would be.
+        #expect(isSent && result.signal == SIGINT)
+        #expect(result.output.isEmpty && !result.errorText.contains("longer"))
     }
 
     @Test func `two interrupts end what runs`() {

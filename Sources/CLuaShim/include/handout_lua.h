@@ -529,9 +529,9 @@ int handout_append_key(const handout_tables *tables, uint32_t group, uint32_t el
 
 /* ---- The process (process.c) ---- */
 
-/* Counts SIGINT and SIGTERM from now on instead of ending; the third of them ends the process. SIGUSR1 and SIGUSR2 are
+/* From now on the `most`th SIGINT or SIGTERM ends the process, and what it started; those before are counted. SIGUSR1 and SIGUSR2 are
  * remembered: after the first a run is to be paused, after the second to go on. */
-void handout_watch_interrupts(void);
+void handout_watch_interrupts(int most);
 int handout_interrupts(void);
 int handout_is_paused(void);
 /* Cores that this process may use. */

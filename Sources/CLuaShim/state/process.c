@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static atomic_int interrupts, paused;
+static atomic_int interrupts, paused, patience = 1;
 
 /* ---- Folders that go with the process ---- */
 
@@ -49,9 +49,9 @@ static void remove_folders(void) {
     _exit(1);
 }
 
-/* The third time the process ends as it would have without us. */
+/* When patience is at its end the process ends as it would have without us, and with it what it started. */
 static void on_interrupt(int signal_number) {
-    if (atomic_fetch_add(&interrupts, 1) >= 2) {
+    if (atomic_fetch_add(&interrupts, 1) + 1 >= atomic_load(&patience)) {
         handout_end_children();
         remove_folders();
         signal(signal_number, SIG_DFL);
@@ -61,7 +61,8 @@ static void on_interrupt(int signal_number) {
 
 static void on_pause(int signal_number) { atomic_store(&paused, signal_number == SIGUSR1); }
 
-void handout_watch_interrupts(void) {
+void handout_watch_interrupts(int most) {
+    atomic_store(&patience, most);
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_interrupt;
