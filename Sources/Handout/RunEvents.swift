@@ -68,6 +68,8 @@ struct EventNarrator: Sendable {
     private var time: UInt64 = 0
     /// Tasks whose attempt now is not their first.
     private var attempts: [TaskID: UInt16] = [:]
+    /// Attempts that were told of as started and have not ended. One that a lease gave back unstarted is lent again.
+    private var started: Set<UInt64> = []
 
     init(run: String, plan: Plan, tables: RunTables, worker: Run.Event.Worker) {
         self.run = run
@@ -119,9 +121,20 @@ struct EventNarrator: Sendable {
     private mutating func append(
         _ event: RunEvent, _ reports: [UInt64: FailureReport], to output: inout [Run.Event]
     ) {
+        guard !isRepeated(event.kind) else { return }
         append(event.time, kind(of: event, reports), to: &output)
         guard case .runStarted = event.kind else { return }
         append(event.time, .workerJoined(worker), to: &output)
+    }
+
+    private mutating func isRepeated(_ kind: RunEvent.Kind) -> Bool {
+        switch kind {
+        case .taskStarted(let task, let attempt, _): return !started.insert(key(task, attempt)).inserted
+        case .taskFinished(let task, let attempt, _, _, _), .taskFailed(let task, let attempt, _, _, _):
+            started.remove(key(task, attempt))
+        default: break
+        }
+        return false
     }
 
     private mutating func kind(of event: RunEvent, _ reports: [UInt64: FailureReport]) -> Run.Event.Kind {

@@ -625,16 +625,26 @@ import Testing
     }
 
     @Test func `SIGUSR1 pauses a run, SIGUSR2 lets it go on`() throws {
-        folder.write("t.lua", graphScript(slow))
+        folder.write(
+            "t.lua",
+            graphScript(
+                """
+                local first = g:task("t1", { grant = { read = { "." } } }, function()
+                  handout.log("info", "runs")
+                  while not handout.fs.exists("go") do end
+                end)
+                for i = 2, 3 do g:task("t" .. i, { after = first }, function() end) end
+                """))
         var sent = 0
-        let result = Tool.run(["run", "t.lua", "-j", "1", "--json", "--events", "e.jsonl"], in: folder, limit: 60) {
-            process, text in
+        let arguments = ["run", "t.lua", "-j", "1", "--allow", "read=.", "--json", "--events", "e.jsonl"]
+        let result = Tool.run(arguments, in: folder, limit: 60) { process, text in
             if sent == 0, text.contains("t1: runs\n") {
                 sent = 1
                 kill(process, SIGUSR1)
             }
             if sent == 1, text.contains("paused: ") {
                 sent = 2
+                folder.write("go", "")
                 // Events are written ten times a second: the task that ran has ended, and the run is still paused.
                 for _ in 0..<300 where !self.events("e.jsonl").contains("task_finished") { usleep(100_000) }
                 kill(process, SIGUSR2)
@@ -644,7 +654,7 @@ import Testing
         #expect(result.json?["tasks"] == JSON("{\"done\":3,\"failed\":0,\"skipped\":0,\"cached\":0}"))
         #expect(
             result.errorText.contains(
-                "paused: nothing more is started (SIGUSR2 lets it go on)\ngoing on\n"))
+                "paused: nothing more is started (SIGUSR2 lets it go on)\ngoing on\n"), "\(result.errorText)")
         let kinds = events("e.jsonl")
         let paused = try #require(kinds.firstIndex(of: "run_paused"))
         let resumed = try #require(kinds.firstIndex(of: "run_resumed"))
