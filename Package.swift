@@ -14,6 +14,7 @@ let package = Package(
     products: [
         .library(name: "Handout", targets: ["Handout"]),
         .executable(name: "handout-lua", targets: ["handout-lua"]),
+        .executable(name: "handout-runner", targets: ["handout-runner"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -23,7 +24,9 @@ let package = Package(
         .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
         .target(
             name: "CLuaShim", dependencies: ["CLua"],
-            cSettings: ["state", "values", "sandbox", "plan", "task", "strategy"].map { .headerSearchPath($0) }),
+            cSettings: ["state", "values", "sandbox", "plan", "task", "process", "strategy"].map { .headerSearchPath($0) }),
+        .executableTarget(
+            name: "handout-runner", dependencies: ["CLuaShim"], linkerSettings: [.linkedLibrary("m")]),
         .target(name: "CHandoutLua"),  // embeds the files of lua/
         .target(name: "LuaRuntime", dependencies: ["CLuaShim"], swiftSettings: settings),
         .target(name: "HandoutCore", swiftSettings: settings),

@@ -1,3 +1,4 @@
+import Glibc
 package import HandoutCore
 package import HandoutExecutor
 package import HandoutPlan
@@ -30,6 +31,10 @@ package struct LocalRunOptions: Sendable {
     package var directory = "/"
     package var planTime: UInt64 = 10_000_000_000
     package var verify = false
+    /// All tasks run in runner processes; else only where some task asks for it.
+    package var isProcess = false
+    /// Path of the program `handout-runner`; nil: there is none.
+    package var runner: String?
     /// What tasks get of what they ask for. Nil: what a local run allows by itself.
     package var allowance: Allowance?
     /// Values that `handout.env` gives; logs and messages show `***` instead.
@@ -106,7 +111,11 @@ package final class LocalRun: Sendable {
         self.options = options
         id = RunName.make()
         outputs = try OutputSelection(plan).select(options.targets)
-        guard let tables = RunTables(plan: plan, rerunsScript: options.rerunsScript) else { throw LocalRun.noMemory }
+        let runner = try LocalRun.runner(plan, options)
+        let shared = runner == nil ? nil : SharedMemory()
+        guard runner == nil || shared != nil,
+            let tables = RunTables(plan: plan, rerunsScript: options.rerunsScript, shared: shared)
+        else { throw LocalRun.noMemory }
         self.tables = tables
         let remarks = options.recordsEvents ? RemarkCollector() : nil
         self.remarks = remarks
@@ -130,7 +139,8 @@ package final class LocalRun: Sendable {
             nameOfTask: { tables.name(of: TaskID(rawValue: $0)) }, call: options.call)
         guard
             let pool = ThreadPool(
-                slots: options.slots, tables: tables, program: program, host: host, worker: "local")
+                slots: options.slots, tables: tables, program: program, host: host, worker: "local",
+                runner: runner)
         else { throw LocalRun.noMemory }
         self.pool = pool
         var configuration = SchedulerConfiguration(
@@ -166,6 +176,25 @@ package final class LocalRun: Sendable {
                 { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
             }, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)
         if let shared = options.shared { coordinator.share(shared, weight: plan.graph.weight, slots: options.slots) }
+    }
+
+    /// The program whose processes tasks run in; nil: they run on threads. Where one task asks for a process all run so.
+    private static func runner(_ plan: Plan, _ options: LocalRunOptions) throws(PlanRefusal) -> String? {
+        let asking = plan.graph.options.contains(where: \.isProcess)
+        guard options.isProcess || asking else { return nil }
+        if let runner = options.runner, access(runner, X_OK) == 0 { return runner }
+        let missing = options.runner.map { "there is no program '\($0)'" } ?? "no program was named for it"
+        var problem = PlanProblem(code: "isolation", message: "process isolation: " + missing)
+        if !options.isProcess,
+            let row = (0..<plan.graph.count).first(where: { plan.graph.options(of: TaskID($0)).isProcess })
+        {
+            let place = plan.place(of: TaskID(row))
+            problem = PlanProblem(
+                code: "isolation",
+                message: "task '\(plan.graph.name(TaskID(row)))': option 'isolation': \(missing)",
+                file: place.file, line: place.line)
+        }
+        throw PlanRefusal(problems: [problem])
     }
 
     private static var noMemory: PlanRefusal {

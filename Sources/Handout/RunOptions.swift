@@ -5,6 +5,8 @@ import LuaRuntime
 public struct RunOptions: Sendable {
     /// What runs the tasks. Default: as many threads of this process as there are cores.
     public var workers = Workers.local(threads: nil)
+    /// Where tasks run. Default: on the threads themselves.
+    public var isolation = Isolation.thread
     /// What tasks may do beyond computing, where they also ask for it (`grant`). Default: nothing.
     public var allow: Set<Permission> = []
     /// Values that `handout.env` gives by name, without any permission where a task asks for them; events and messages show
@@ -48,6 +50,25 @@ public struct RunOptions: Sendable {
         public static func shared(_ workers: SharedWorkers) -> Workers {
             Workers(threads: workers.threads, shared: workers)
         }
+    }
+
+    /// How far tasks are kept from the program that runs them.
+    public struct Isolation: Sendable, Hashable {
+        var isProcess: Bool
+        var runner: String?
+
+        /// In a sandboxed Lua state on a thread. Code inside a library function cannot be stopped there: when a deadline
+        /// passes in one, the run ends. A script whose tasks ask for a process is refused.
+        public static let thread = Isolation(isProcess: false, runner: nil)
+        /// In processes of the program `handout-runner`, which the system confines: one for each thread. A crash, or code
+        /// that has to be killed, costs the attempt that ran.
+        ///
+        /// - Parameter runner: path of the program.
+        public static func process(runner: String) -> Isolation { Isolation(isProcess: true, runner: runner) }
+        /// On threads, unless a task of the script asks for `isolation = "process"`.
+        ///
+        /// - Parameter runner: path of the program.
+        public static func thread(runner: String) -> Isolation { Isolation(isProcess: false, runner: runner) }
     }
 
     /// Something that a run allows its tasks, where they ask for it. A script that asks for more is refused.

@@ -152,6 +152,8 @@ private struct RunStarter: Sendable {
         local.taskMemory = UInt64(max(0, options.limits.taskMemory))
         local.directory = directory
         local.planTime = options.limits.planningTime.nanoseconds
+        local.isProcess = options.isolation.isProcess
+        local.runner = options.isolation.runner
         local.allowance = allowance
         local.trackers = trackers
         local.secrets = secrets

@@ -52,6 +52,13 @@ struct RunCommand: ParsableCommand {
             valueName: "name|file[,key=value]"))
     var allocator: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where tasks run: thread, or process, which the system confines and can kill. Default: thread, and process "
+                + "where a task asks for it.",
+            valueName: "where"))
+    var isolation: Isolation = .thread
+
     @Flag(help: "After every task compare all captured tables, the large ones too.")
     var verify = false
 
@@ -76,6 +83,8 @@ struct RunCommand: ParsableCommand {
         runOptions.taskMemory = taskMemory.bytes
         runOptions.directory = directory
         runOptions.planTime = options.planTime.nanoseconds
+        runOptions.isProcess = isolation == .process
+        runOptions.runner = Isolation.runner
         runOptions.verify = verify
         runOptions.secrets = try grants.secrets()
         var strategy: LuaStrategy?

@@ -77,6 +77,8 @@ package struct TaskOptions: Sendable, Hashable {
     package var measuresMemory = false
     /// And for its priority.
     package var measuresPriority = false
+    /// Has to run in a process that can be killed.
+    package var isProcess = false
     /// Index in the value pool of what it asks to be granted; `UInt32.max`: nothing.
     package var grant = UInt32.max
 

@@ -282,6 +282,7 @@ extension TaskOptions {
         isMeasured = flags & HANDOUT_FLAG_MEASURED.rawValue != 0
         measuresMemory = flags & HANDOUT_FLAG_MEASURES_MEMORY.rawValue != 0
         measuresPriority = flags & HANDOUT_FLAG_MEASURES_PRIORITY.rawValue != 0
+        isProcess = flags & HANDOUT_FLAG_PROCESS.rawValue != 0
         grant = set.grant
     }
 }

@@ -1,3 +1,4 @@
+import CLuaShim
 import Glibc
 
 /// An array that grows without moving: address space is reserved for all it may ever hold, memory is used as it is
@@ -8,9 +9,20 @@ final class AddressRange<Element>: @unchecked Sendable {
     // @unchecked: who may write which element, and when, is the owner's to say.
     let base: UnsafeMutablePointer<Element>
     let capacity: Int
+    /// Whose memory it is, where that is not its own.
+    private let shared: SharedMemory?
 
-    /// Reserves room for `capacity` elements, or for `least` where the system does not lend that much address space.
-    init?(capacity: Int, least: Int) {
+    /// Reserves room for `capacity` elements, or for `least` where the system does not lend that much address space; in
+    /// `shared` memory where that is given.
+    init?(capacity: Int, least: Int, in shared: SharedMemory? = nil) {
+        self.shared = shared
+        if let shared {
+            let size = capacity * MemoryLayout<Element>.stride
+            guard let memory = handout_shared_reserve(shared.native, size) else { return nil }
+            base = memory.bindMemory(to: Element.self, capacity: capacity)
+            self.capacity = capacity
+            return
+        }
         for wanted in [capacity, least] {
             let size = max(1, wanted) * MemoryLayout<Element>.stride
             let memory = mmap(
@@ -24,5 +36,5 @@ final class AddressRange<Element>: @unchecked Sendable {
         return nil
     }
 
-    deinit { munmap(base, max(1, capacity) * MemoryLayout<Element>.stride) }
+    deinit { if shared == nil { munmap(base, max(1, capacity) * MemoryLayout<Element>.stride) } }
 }

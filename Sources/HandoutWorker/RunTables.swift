@@ -15,6 +15,8 @@ package final class RunTables: @unchecked Sendable {
     let results: AddressRange<handout_value>
     let dynamic: AddressRange<handout_dynamic_row>
     let groups: AddressRange<handout_group>
+    /// Where all that states read lies, when some of them are in other processes.
+    let shared: SharedMemory?
     private let optionFlags: Column<UInt8>
     private let nativeTemplates: NativeTemplates
     /// Rows of the plan; appended ones follow.
@@ -31,20 +33,23 @@ package final class RunTables: @unchecked Sendable {
         var count = 0
         var groupOf: [UInt32: UInt32] = [:]
         /// Addresses of encoded values that were made to run over: memory that stays in place.
-        var composed: [UInt] = []
+        var composed: [(address: UInt, bytes: Int)] = []
     }
 
     /// Nil when there is no address space for the results.
     ///
     /// - Parameter rerunsScript: states find the functions of tasks by running the script, as a host does that was sent
     ///   the source, and not in the compiled form that planning kept.
-    package init?(plan: Plan, rerunsScript: Bool = false) {
+    ///   - shared: where to put all of it; nil: memory of this process.
+    package init?(plan: Plan, rerunsScript: Bool = false, shared: SharedMemory? = nil) {
         self.plan = plan
+        self.shared = shared
         let graph = plan.graph
         guard
-            let results = AddressRange<handout_value>(capacity: Reference.limit, least: graph.count + 1 << 24),
-            let dynamic = AddressRange<handout_dynamic_row>(capacity: Reference.limit, least: 1 << 24),
-            let groups = AddressRange<handout_group>(capacity: Reference.limit >> 4, least: 1 << 20)
+            let results = AddressRange<handout_value>(
+                capacity: Reference.limit, least: graph.count + 1 << 24, in: shared),
+            let dynamic = AddressRange<handout_dynamic_row>(capacity: Reference.limit, least: 1 << 24, in: shared),
+            let groups = AddressRange<handout_group>(capacity: Reference.limit >> 4, least: 1 << 20, in: shared)
         else { return nil }
         self.results = results
         self.dynamic = dynamic
@@ -66,22 +71,46 @@ package final class RunTables: @unchecked Sendable {
         }
         self.templateOf = templateOf
         judged = isIndirect ? RunTables.judgedSelectors(graph) : []
-        native = UnsafeMutablePointer<handout_tables>.allocate(capacity: 1)
+        native = RunTables.place(
+            RunTables.columns(
+                plan, optionFlags, nativeTemplates, results, dynamic, groups, isIndirect: isIndirect,
+                rerunsScript: rerunsScript, shared), shared)
+    }
+
+    /// What states read, where it stays in place.
+    private static func place(_ tables: handout_tables, _ shared: SharedMemory?) -> UnsafeMutablePointer<handout_tables>
+    {
+        guard let shared, let memory = withUnsafePointer(to: tables, { shared.copy($0, count: 1) }) else {
+            let memory = UnsafeMutablePointer<handout_tables>.allocate(capacity: 1)
+            memory.initialize(to: tables)
+            return memory
+        }
+        return UnsafeMutablePointer(mutating: memory)
+    }
+
+    private static func columns(
+        _ plan: Plan, _ optionFlags: Column<UInt8>, _ templates: NativeTemplates, _ results: AddressRange<handout_value>,
+        _ dynamic: AddressRange<handout_dynamic_row>, _ groups: AddressRange<handout_group>, isIndirect: Bool,
+        rerunsScript: Bool, _ shared: SharedMemory?
+    ) -> handout_tables {
+        func kept<Element>(_ column: Column<Element>) -> UnsafePointer<Element> {
+            shared?.copy(column.base, count: column.count) ?? column.base
+        }
+        let graph = plan.graph
         let functions = plan.functions
-        native.initialize(
-            to: handout_tables(
-                count: UInt32(graph.count), lines: graph.lines.base, classes: functions.classes.base,
-                capture_offsets: functions.captureOffsets.base, captures: functions.captures.base,
-                reference_offsets: graph.referenceOffsets.base, references: graph.references.base,
-                name_offsets: graph.nameOffsets.base, name_bytes: graph.nameBytes.base, kinds: graph.kinds.base,
-                class_list: functions.classList.base, class_count: UInt32(functions.classList.count),
-                code: rerunsScript ? nil : functions.code.base,
-                pool: functions.pool.base, pool_count: UInt32(functions.pool.count),
-                pool_bytes: functions.poolBytes.base, pool_bytes_length: UInt64(functions.poolBytes.count),
-                results: results.base, dynamic: dynamic.base, groups: groups.base, options: graph.optionIndices.base,
-                option_flags: optionFlags.base, templates: nativeTemplates.templates.base,
-                template_inputs: nativeTemplates.inputs.base, template_outputs: nativeTemplates.outputs.base,
-                indirect: isIndirect ? 1 : 0))
+        return handout_tables(
+            count: UInt32(graph.count), lines: kept(graph.lines), classes: kept(functions.classes),
+            capture_offsets: kept(functions.captureOffsets), captures: kept(functions.captures),
+            reference_offsets: kept(graph.referenceOffsets), references: kept(graph.references),
+            name_offsets: kept(graph.nameOffsets), name_bytes: kept(graph.nameBytes), kinds: kept(graph.kinds),
+            class_list: kept(functions.classList), class_count: UInt32(functions.classList.count),
+            code: rerunsScript ? nil : kept(functions.code),
+            pool: kept(functions.pool), pool_count: UInt32(functions.pool.count),
+            pool_bytes: kept(functions.poolBytes), pool_bytes_length: UInt64(functions.poolBytes.count),
+            results: results.base, dynamic: dynamic.base, groups: groups.base, options: kept(graph.optionIndices),
+            option_flags: kept(optionFlags), templates: kept(templates.templates),
+            template_inputs: kept(templates.inputs), template_outputs: kept(templates.outputs),
+            indirect: isIndirect ? 1 : 0)
     }
 
     private static func judgedSelectors(_ graph: GraphColumns) -> Set<UInt32> {
@@ -111,6 +140,7 @@ package final class RunTables: @unchecked Sendable {
     }
 
     deinit {
+        if shared != nil { return }  // all of it goes with that
         for row in 0..<rows where results.base[row].tag == UInt8(HANDOUT_BLOB.rawValue) {
             handout_value_free(&results.base[row])
         }
@@ -120,7 +150,7 @@ package final class RunTables: @unchecked Sendable {
             groups.base[index].key_offsets?.deallocate()
             groups.base[index].key_bytes?.deallocate()
         }
-        for memory in composed { free(UnsafeMutableRawPointer(bitPattern: memory)) }
+        for memory in composed { free(UnsafeMutableRawPointer(bitPattern: memory.address)) }
         native.deallocate()
     }
 
@@ -133,7 +163,14 @@ package final class RunTables: @unchecked Sendable {
     }
 
     func release(first: TaskID, count: Int) {
-        for row in first.index..<first.index + count { handout_value_free(&results.base[row]) }
+        for row in first.index..<first.index + count {
+            if let shared, results.base[row].tag == UInt8(HANDOUT_BLOB.rawValue) {
+                shared.release(results.base[row].as.blob, bytes: Int(results.base[row].length))
+                results.base[row] = handout_value()
+            } else {
+                handout_value_free(&results.base[row])
+            }
+        }
     }
 
     /// The row has ended without a value; of a map some instances may have one.
@@ -190,7 +227,7 @@ package final class RunTables: @unchecked Sendable {
     /// gives a state in which functions of the script can be called, for the calling thread; what it gave is spoiled
     /// when `drop` is called.
     func expand(
-        _ task: TaskID, state: () -> OpaquePointer?, drop: () -> Void
+        _ task: TaskID, state: () -> TaskState?, drop: () -> Void
     ) -> Result<Expansion, ExpansionError> {
         let declared = declaredRow(of: task)
         let kind = plan.graph.kind(declared)
@@ -216,14 +253,13 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private func select(
-        _ task: TaskID, _ declared: TaskID, group: UInt32, elements: Int, _ state: () -> OpaquePointer?,
+        _ task: TaskID, _ declared: TaskID, group: UInt32, elements: Int, _ state: () -> TaskState?,
         _ drop: () -> Void
     ) -> Result<Expansion, ExpansionError> {
         var selection = handout_selection()
         var text = [CChar](repeating: 0, count: 1200)
         guard let running = state() else { return .failure(failure("no memory left for a Lua state", declared)) }
-        let status = handout_task_state_select(
-            running, task.rawValue, group, UInt32(elements), &selection, &text, text.count)
+        let status = running.select(task.rawValue, group, UInt32(elements), &selection, &text)
         defer { handout_selection_free(&selection) }
         guard status == 0 else {
             drop()
@@ -233,6 +269,9 @@ package final class RunTables: @unchecked Sendable {
         let picks = Array(UnsafeBufferPointer(start: selection.rows, count: Int(offsets[elements])))
         let verdicts = UnsafeBufferPointer(start: selection.verdicts, count: elements)
             .map { Verdict(rawValue: $0) ?? .absent }
+        guard picks.allSatisfy({ $0 < rows }) else {
+            return .failure(failure("handle:at: the runner process picked what there is not", declared))
+        }
         return .success(
             Expansion(elements: elements, pickOffsets: offsets, picks: picks, verdicts: verdicts))
     }
@@ -265,7 +304,7 @@ package final class RunTables: @unchecked Sendable {
 
     /// Makes the row's group and notes where its elements are.
     private func countElements(
-        _ task: TaskID, _ declared: TaskID, _ state: () -> OpaquePointer?, _ drop: () -> Void
+        _ task: TaskID, _ declared: TaskID, _ state: () -> TaskState?, _ drop: () -> Void
     ) -> Result<UInt32, ExpansionError> {
         let graph = plan.graph
         let index = newGroup(task, declared)
@@ -273,9 +312,9 @@ package final class RunTables: @unchecked Sendable {
             return .success(UInt32(index))
         }
         if word.operation == .overLiteral {
-            let pool = plan.functions.pool, bytes = plan.functions.poolBytes
-            let start = Int(handout_pool_position(pool[word.payload]))
-            return elements(at: bytes.base + start, most: bytes.count - start, index, declared)
+            let start = Int(handout_pool_position(native.pointee.pool[word.payload]))
+            let size = Int(native.pointee.pool_bytes_length)
+            return elements(at: native.pointee.pool_bytes + start, most: size - start, index, declared)
         }
         let source = TaskID(word.payload + shift(of: task))
         let row = handout_resolve(native, source.rawValue)
@@ -300,24 +339,33 @@ package final class RunTables: @unchecked Sendable {
 
     /// The elements of a value that is in no cell: it is made once, and kept while the run lasts.
     private func composedElements(
-        _ row: TaskID, _ index: Int, _ word: Reference, _ declared: TaskID, _ state: () -> OpaquePointer?,
+        _ row: TaskID, _ index: Int, _ word: Reference, _ declared: TaskID, _ state: () -> TaskState?,
         _ drop: () -> Void
     ) -> Result<UInt32, ExpansionError> {
         var out = handout_buffer()
         var text = [CChar](repeating: 0, count: 1200)
         guard let running = state() else { return .failure(failure("no memory left for a Lua state", declared)) }
-        guard handout_task_state_value(running, row.rawValue, &out, &text, text.count) == 0, let data = out.data else {
+        guard running.value(row.rawValue, &out, &text) == 0, var data = out.data else {
             handout_buffer_free(&out)
             drop()
             return .failure(failure("over: " + string(text), declared))
         }
-        let address = UInt(bitPattern: data)
-        pending.withLock { $0.composed.append(address) }
+        let length = out.length
+        if let shared {
+            defer { handout_buffer_free(&out) }
+            guard let copy = shared.copy(data, count: out.length) else {
+                return .failure(failure("over: not enough memory", declared))
+            }
+            data = UnsafeMutablePointer(mutating: copy)
+        } else {
+            let kept = (UInt(bitPattern: data), length)
+            pending.withLock { $0.composed.append(kept) }
+        }
         switch data[0] {
         case 0xC0: return .failure(notElements("nil", word, declared))
         case 0xC2, 0xC3: return .failure(notElements("a boolean", word, declared))
         case 0x00...0x7F, 0xE0...0xFF, 0xCA...0xD3: return .failure(notElements("a number", word, declared))
-        default: return elements(at: UnsafePointer(data), most: out.length, index, declared)
+        default: return elements(at: UnsafePointer(data), most: length, index, declared)
         }
     }
 
@@ -344,7 +392,7 @@ package final class RunTables: @unchecked Sendable {
         }
         if keyed == 1 { keepKeys(of: index, bytes, offsets, Int(count)) }
         groups.base[index].bytes = bytes
-        groups.base[index].offsets = UnsafePointer(offsets)
+        groups.base[index].offsets = shared(UnsafePointer(offsets), count: Int(count) + 1) { free($0) }
         groups.base[index].elements = count
         groups.base[index].keyed = keyed == 1 ? 1 : 0
         return .success(UInt32(index))
@@ -367,8 +415,17 @@ package final class RunTables: @unchecked Sendable {
             let size = Int(keyOffsets[element + 1] - keyOffsets[element])
             (keys + Int(keyOffsets[element])).update(from: bytes + Int(offsets[element]), count: size)
         }
-        groups.base[index].key_bytes = UnsafePointer(keys)
-        groups.base[index].key_offsets = UnsafePointer(keyOffsets)
+        groups.base[index].key_bytes = shared(UnsafePointer(keys), count: max(1, length)) { $0.deallocate() }
+        groups.base[index].key_offsets = shared(UnsafePointer(keyOffsets), count: count + 1) { $0.deallocate() }
+    }
+
+    /// The memory, or where it has to be seen by others a copy: then `free` is called for it.
+    private func shared<Element>(
+        _ memory: UnsafePointer<Element>, count: Int, free: (UnsafeMutableRawPointer) -> Void
+    ) -> UnsafePointer<Element> {
+        guard let shared, let copy = shared.copy(memory, count: count) else { return memory }
+        free(UnsafeMutableRawPointer(mutating: memory))
+        return copy
     }
 
     private func notElements(_ what: String, _ source: Reference?, _ declared: TaskID) -> ExpansionError {

@@ -16,7 +16,7 @@ extension ThreadPool {
         var out = handout_buffer()
         var failure: UnsafeMutablePointer<handout_failure>?
         let status = withNative(history, attempt) {
-            handout_task_state_measure(running, task.rawValue, $0, &out, &failure)
+            running.measure(task.rawValue, $0, &out, &failure)
         }
         defer { handout_failure_free(failure) }
         if status < 0 { dropState(of: slot) }

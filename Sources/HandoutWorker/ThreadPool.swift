@@ -25,7 +25,9 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     private let recovers: Bool
     private var threads: [NativeThread] = []
     /// By slot: the state of its thread, touched by that thread only.
-    private let states: UnsafeMutablePointer<OpaquePointer?>
+    private let states: UnsafeMutablePointer<TaskState?>
+    /// What runner processes have in common; nil: tasks run on the threads themselves.
+    private let runners: Runners?
     /// Failures for which a substitute result is made, by task.
     var lastFailures: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
     private var recovering: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
@@ -34,7 +36,12 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     let measuring: Locked<[LeaseEntry?]>
 
     /// Nil when there is no memory for the slots.
-    package init?(slots: Int, tables: RunTables, program: ProgramStorage, host: PlanHost, worker: String) {
+    ///
+    /// - Parameter runner: path of the program whose processes tasks run in, for tables in shared memory; nil: they run on
+    ///   the threads.
+    package init?(
+        slots: Int, tables: RunTables, program: ProgramStorage, host: PlanHost, worker: String, runner: String? = nil
+    ) {
         self.slots = slots
         self.tables = tables
         self.program = program
@@ -59,9 +66,10 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         claims = Array(repeating: nil, count: slots)
         measuring = Locked(Array(repeating: nil, count: slots))
         optionIndices = tables.plan.graph.optionIndices
-        states = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: slots)
+        states = UnsafeMutablePointer<TaskState?>.allocate(capacity: slots)
         states.initialize(repeating: nil, count: slots)
-        if leases.count != slots { return nil }
+        runners = runner.flatMap { Runners(path: $0, program: program, tables: tables, host: host) }
+        if leases.count != slots || (runner != nil && runners == nil) { return nil }
     }
 
     deinit {
@@ -96,43 +104,68 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     }
 
     private func serve(_ slot: Int, _ next: @Sendable (_ slot: Int) -> Bool) {
+        if runners != nil { _ = state(of: slot) }  // leases are lent by way of the page that it shares with its runner
         while next(slot) {
             while true {
                 guard let running = state(of: slot) else { fatalError("no memory for a Lua state") }
                 // 0: the lease is done; else a limit was hit, and a new state goes on with what is left of it.
-                if handout_task_state_run(running) == 0 { break }
+                if running.run() { break }
                 dropState(of: slot)
             }
         }
-        dropState(of: slot)
+        endState(of: slot)
     }
 
     /// The state of the slot's thread, made when there is none.
-    func state(of slot: Int) -> OpaquePointer? {
-        if states[slot] == nil {
-            states[slot] = handout_task_state_new(program.native, tables.native, host.native, leases[slot].pointer)
-        }
+    func state(of slot: Int) -> TaskState? {
+        if states[slot] == nil { states[slot] = newState(leases[slot]) }
         return states[slot]
     }
 
+    private func newState(_ lease: LeaseSlot) -> TaskState? {
+        if let runners { return handout_supervisor_new(runners.native, lease.pointer).map { .process($0) } }
+        return handout_task_state_new(program.native, tables.native, host.native, lease.pointer).map { .local($0) }
+    }
+
+    /// After a limit was hit. Supervisors go on: they start another runner themselves.
     func dropState(of slot: Int) {
-        handout_task_state_free(states[slot])
+        if case .local = states[slot] { endState(of: slot) }
+    }
+
+    private func endState(of slot: Int) {
+        switch states[slot] {
+        case .local(let state): handout_task_state_free(state)
+        case .process(let supervisor): handout_supervisor_free(supervisor)
+        case nil: break
+        }
         states[slot] = nil
     }
 
     /// The value of a task after the run, encoded; nil when it has none.
     package func value(of task: TaskID) -> EncodedValue? {
         guard tables.isIndirect(task) else { return tables.value(of: task) }
-        guard let state = handout_task_state_new(program.native, tables.native, host.native, nil) else { return nil }
-        defer { handout_task_state_free(state) }
         var out = handout_buffer()
         var text = [CChar](repeating: 0, count: 1200)
-        guard handout_task_state_value(state, task.rawValue, &out, &text, text.count) == 0 else {
+        guard composeValue(of: task, &out, &text) == 0 else {
             handout_buffer_free(&out)
             return nil
         }
         let value = EncodedValue(draining: &out)
         return value.bytes == [0xC0] ? nil : value
+    }
+
+    /// Finds the value by way of other rows or in Lua, with a state of its own: those of the slots are gone.
+    private func composeValue(of task: TaskID, _ out: inout handout_buffer, _ text: inout [CChar]) -> Int32 {
+        if let runners {
+            guard let lease = LeaseSlot(), let supervisor = handout_supervisor_new(runners.native, lease.pointer) else {
+                return -1
+            }
+            defer { handout_supervisor_free(supervisor) }
+            return TaskState.process(supervisor).value(task.rawValue, &out, &text)
+        }
+        guard let state = handout_task_state_new(program.native, tables.native, host.native, nil) else { return -1 }
+        defer { handout_task_state_free(state) }
+        return TaskState.local(state).value(task.rawValue, &out, &text)
     }
 
     // MARK: - WorkerLink

@@ -116,29 +116,34 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
     }
 }
 
-/// Runs hostile scripts with the whole program, each in a process of its own, in `thread` isolation.
+/// Runs hostile scripts with the whole program, in `thread` and in `process` isolation.
 @Suite struct HostileTests {
-    /// Cases that `thread` isolation cannot stop: a deadline that passes inside a C function ends the run.
+    /// Cases that `thread` isolation cannot stop: a deadline that passes inside a C function ends the run. A runner process is
+    /// killed, and the run goes on.
     static let needsProcess = Set([
         "cl-find-lazy-multi", "cl-match-captures", "cl-gmatch-lazy", "cl-find-balance", "cl-find-frontier",
         "own-cl-pattern-backtracking", "own-sc-pattern-backtracking",
     ])
 
-    @Test(.enabled(if: !shared.isEmpty, "no hostile cases: set HANDOUT_HOSTILE to their folder"), arguments: shared)
-    func `a shared hostile case has a sound outcome`(_ hostile: HostileCase) { judge(hostile) }
+    @Test(.enabled(if: !shared.isEmpty, "no hostile cases: set HANDOUT_HOSTILE to their folder"), arguments: shared, ["thread", "process"])
+    func `a shared hostile case has a sound outcome`(_ hostile: HostileCase, _ isolation: String) {
+        judge(hostile, isolation)
+    }
 
-    @Test(arguments: own)
-    func `a hostile script of ours has a sound outcome`(_ hostile: HostileCase) { judge(hostile) }
+    @Test(arguments: own, ["thread", "process"])
+    func `a hostile script of ours has a sound outcome`(_ hostile: HostileCase, _ isolation: String) {
+        judge(hostile, isolation)
+    }
 
     @Test func `our hostile scripts were found`() { #expect(own.count >= 30) }
 
-    private func judge(_ hostile: HostileCase) {
+    private func judge(_ hostile: HostileCase, _ isolation: String) {
         let folder = Folder()
         HostileCase.write(hostile.script, to: folder.path + "/h.lua")
         var arguments = ["run", "h.lua", "--json", "--keep-going", "-j", hostile.kind == .script ? "2" : "1"]
         arguments += [
             "--task-memory", "\(hostile.memory)", "--plan-time", "\(hostile.time)s", "--plan-memory",
-            "\(hostile.memory)", "-A",
+            "\(hostile.memory)", "-A", "--isolation", isolation,
         ]
         let most = hostile.timeout + hostile.grace
         let result = Tool.run(arguments, in: folder, limit: most + 8)
@@ -149,7 +154,7 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
                 == "the deadline passed in a library function, which cannot be stopped in thread isolation"
         }
         report(
-            "\(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)")
+            "\(isolation) \(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)")
 
         #expect(!result.isKilled && result.signal == 0)
         #expect(
@@ -157,6 +162,7 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
             "\(hostile.id): \(outcome), accepted: \(hostile.accepted) \(result.errorText.prefix(500))")
         #expect(result.seconds < most + slack)
         if isStuck {
+            #expect(isolation == "thread")
             #expect(HostileTests.needsProcess.contains(hostile.id), "\(hostile.id) cannot be stopped")
         } else if hostile.kind != .script, outcome != "reject" {
             #expect(json?["outputs"]?["probe"] == .integer(42), "the next task of the same worker")
@@ -195,6 +201,8 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         switch outcome {
         case "ok": return hostile.accepted.enumerated().contains { isValue($1, at: $0, hostile, outputs) }
         case "result": return hostile.accepted.contains("reject") || hostile.accepted.contains("error")
+        // A runner process that ends costs its attempt: an ordinary failure.
+        case "crash": return hostile.accepted.contains { $0 == "error" || $0 == "memory" || $0 == "timeout" }
         default: return hostile.accepted.contains(outcome)
         }
     }

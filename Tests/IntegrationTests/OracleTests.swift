@@ -50,7 +50,7 @@ struct OracleTests {
             }
             #expect(Oracle.internalErrors(in: outcome) == [], "HANDOUT_SEED=\(pipeline.seed)")
             if OracleTests.isAlone { continue }
-            for slots in [1, 2, 8] { compare(pipeline, outcome, slots: slots, in: folder) }
+            for slots in [1, 2, 3, 8] { compare(pipeline, outcome, slots: slots, in: folder) }
         }
     }
 
@@ -75,6 +75,8 @@ struct OracleTests {
             if let file = allocator.file { folder.write("allocator.lua", file) }
             arguments += ["--allocator", allocator.file == nil ? allocator.name : "allocator.lua"]
         }
+        // Three are runner processes.
+        if slots == 3 { arguments += ["--isolation", "process"] }
         let result = Tool.run(arguments + ["--json"], in: folder)
         let failures = Oracle.failures(result.json?["failures"])
         if stops, !expected.ok {

@@ -739,9 +739,4 @@ private let refusals =
         Refusal(
             "handout.tracker", "handout.tracker{}",
             "script t.lua:4: handout.tracker is for a file of trackers (worker --tracker FILE)"),
-
-        // What later versions have
-        Refusal(
-            "process isolation", "g:task(\"a\", { isolation = \"process\" }, f)",
-            "unavailable t.lua:4: task 'a': option 'isolation': \"process\" is not available in this version"),
     ]

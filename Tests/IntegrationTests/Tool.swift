@@ -33,12 +33,20 @@ enum Tool {
         return "handout-lua"
     }()
 
+    /// Where the tasks of all runs are to run that do not say so themselves: `HANDOUT_TEST_ISOLATION=process` looks whether
+    /// anything is otherwise there.
+    private static let isolation = getenv("HANDOUT_TEST_ISOLATION").map { String(cString: $0) }
+
     /// Runs it to its end; `whileRunning` is called with its process id after each piece of output.
     static func run(
         _ arguments: [String], in folder: Folder, limit: Double = 60, closedOutput: Bool = false,
         environment: [String] = [], program: String = Tool.path,
         whileRunning: ((_ process: pid_t, _ errorText: String) -> Void)? = nil
     ) -> Result {
+        var arguments = arguments
+        if let isolation, arguments.first == "run", program == Tool.path, !arguments.contains("--isolation") {
+            arguments += ["--isolation", isolation]
+        }
         let child = Child(program, arguments, folder: folder.path, environment: environment)
         if closedOutput { child.closeOutput() }
         return child.collect(limit: limit, whileRunning: whileRunning)

@@ -134,7 +134,9 @@ typedef struct handout_completion {
  * The owner claims items by compare-and-swap of `claim`; others take unstarted ones back by lowering the limit in it.
  * Completions up to `done` are readable by whoever holds the coordinator's lock. */
 typedef struct handout_slot {
-    _Atomic uint64_t claim;      /* next item in the low, limit in the high 32 bits */
+    _Atomic uint64_t *claim;     /* next item in the low, limit in the high 32 bits; `own_claim`, or a runner process's */
+    _Atomic uint64_t own_claim;
+    _Atomic uint32_t limit;      /* items that were not taken back: what the coordinator knows, whatever `claim` says */
     _Atomic uint32_t done;       /* completions written, of this lease */
     _Atomic uint64_t deadline;   /* CLOCK_MONOTONIC ns of the attempt that runs, 0: none */
     _Atomic uint64_t generation; /* raised when an attempt with a deadline starts and ends */
@@ -147,6 +149,8 @@ typedef struct handout_slot {
     clockid_t clock;
     pthread_t thread;
     int registered;
+    struct handout_remote *remote; /* in a runner process: its way to the supervisor; else NULL */
+    int wake;                    /* eventfd that ends a wait for a runner process when all is cancelled; -1: none */
     uint32_t drained;            /* completions taken, under the coordinator's lock */
     uint32_t count;              /* items of this lease */
     uint64_t lent_at;            /* CLOCK_MONOTONIC ns */
@@ -251,6 +255,7 @@ enum handout_option_flag {
     HANDOUT_FLAG_MEASURED = 16,        /* some amount, or another option, is a function: the row's words say which */
     HANDOUT_FLAG_MEASURES_MEMORY = 32, /* so is its memory */
     HANDOUT_FLAG_MEASURES_PRIORITY = 64,
+    HANDOUT_FLAG_PROCESS = 128,        /* it has to run in a process of its own */
 };
 
 /* What a declared row is; the same numbers as `TaskKind` in HandoutCore. */

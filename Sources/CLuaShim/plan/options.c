@@ -167,11 +167,11 @@ static void read_weight(lua_State *L, handout_recorder *recorder, const char *wh
     else handout_refuse_option(L, recorder, who, "weight", "a number above 0, at most 1000000000");
 }
 
-static void read_isolation(lua_State *L, handout_recorder *recorder, const char *who) {
+static void read_isolation(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
     const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    if (strcmp(value, "process") == 0)
-        handout_refuse(L, recorder, "unavailable", "%s: option 'isolation': \"process\" is not available in this version", who);
-    else if (strcmp(value, "thread") != 0) handout_refuse_option(L, recorder, who, "isolation", "\"thread\" or \"process\"");
+    if (strcmp(value, "process") == 0) set->flags |= HANDOUT_FLAG_PROCESS;
+    else if (strcmp(value, "thread") == 0) set->flags &= (uint8_t)~HANDOUT_FLAG_PROCESS; /* what the graph may have said */
+    else handout_refuse_option(L, recorder, who, "isolation", "\"thread\" or \"process\"");
 }
 
 static void read_worker(lua_State *L, handout_recorder *recorder, const char *who, handout_option_set *set) {
@@ -281,7 +281,7 @@ static void read_option(lua_State *L, handout_recorder *recorder, const option *
         return;
     case 'i':
         if (name[1] == 'n') read_flag(L, recorder, who, name, set, HANDOUT_FLAG_INLINE);
-        else read_isolation(L, recorder, who);
+        else read_isolation(L, recorder, who, set);
         return;
     case 'w':
         read_w(L, recorder, name, who, parsed, slots);

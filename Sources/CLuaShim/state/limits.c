@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 static __thread handout_state *volatile current __attribute__((tls_model("initial-exec")));
@@ -321,6 +322,8 @@ static void wake_watchdog(void) {
     pthread_mutex_unlock(&watchdog.lock);
 }
 
+void handout_watchdog_start(void) { wake_watchdog(); }
+
 /* ---- Deadlines ---- */
 
 void handout_deadline_begin(handout_slot *slot, handout_state *state, uint64_t ns_from_now) {
@@ -356,12 +359,19 @@ void handout_deadline_end(handout_slot *slot) {
 
 void handout_slot_cancel(handout_slot *slot, int on) {
     atomic_store(&slot->cancel, on);
+    if (on && slot->wake >= 0) eventfd_write(slot->wake, 1);
     if (on && !atomic_load(&watchdog.awake)) wake_watchdog();
 }
 
 /* ---- Slots ---- */
 
-handout_slot *handout_slot_new(void) { return calloc(1, sizeof(handout_slot)); }
+handout_slot *handout_slot_new(void) {
+    handout_slot *slot = calloc(1, sizeof *slot);
+    if (!slot) return NULL;
+    slot->claim = &slot->own_claim;
+    slot->wake = -1;
+    return slot;
+}
 
 void handout_slot_free(handout_slot *slot) { free(slot); }
 
@@ -370,24 +380,32 @@ void handout_slot_lend(handout_slot *slot, uint32_t count, uint64_t time) {
     slot->lent_at = time;
     slot->drained = 0;
     atomic_store_explicit(&slot->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->claim, (uint64_t)count << 32, memory_order_release);
+    atomic_store_explicit(&slot->limit, count, memory_order_relaxed);
+    atomic_store_explicit(slot->claim, (uint64_t)count << 32, memory_order_release);
+}
+
+/* Unstarted items, as far as a runner process can be believed. */
+static uint32_t left_of(const handout_slot *slot, uint64_t claim) {
+    uint32_t next = (uint32_t)claim, limit = (uint32_t)(claim >> 32);
+    return next < limit && limit <= slot->count ? limit - next : 0;
 }
 
 uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first) {
-    uint64_t claim = atomic_load(&slot->claim);
+    uint64_t claim = atomic_load(slot->claim);
     for (;;) {
-        uint32_t next = (uint32_t)claim, limit = (uint32_t)(claim >> 32);
-        uint32_t taken = limit - next < most ? limit - next : most;
+        uint32_t next = (uint32_t)claim, limit = (uint32_t)(claim >> 32), left = left_of(slot, claim);
+        uint32_t taken = left < most ? left : most;
         *first = limit - taken;
-        if (taken == 0) return 0;
+        if (taken == 0 || limit != atomic_load_explicit(&slot->limit, memory_order_relaxed)) return 0;
         uint64_t lowered = (uint64_t)(limit - taken) << 32 | next;
-        if (atomic_compare_exchange_weak(&slot->claim, &claim, lowered)) return taken;
+        if (!atomic_compare_exchange_weak(slot->claim, &claim, lowered)) continue;
+        atomic_store_explicit(&slot->limit, limit - taken, memory_order_relaxed);
+        return taken;
     }
 }
 
 uint32_t handout_slot_unstarted(handout_slot *slot) {
-    uint64_t claim = atomic_load(&slot->claim);
-    return (uint32_t)(claim >> 32) - (uint32_t)claim;
+    return left_of(slot, atomic_load(slot->claim));
 }
 
 uint32_t handout_slot_done(handout_slot *slot) {

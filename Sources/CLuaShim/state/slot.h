@@ -50,11 +50,11 @@ enum { HANDOUT_STANDING_COUNT = 1000 };
 
 /* Claims the next item of the lease. Returns 1 and its index, or 0 when none is left. For the owner only. */
 static inline int handout_slot_claim(handout_slot *slot, uint32_t *index) {
-    uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire);
+    uint64_t claim = atomic_load_explicit(slot->claim, memory_order_acquire);
     for (;;) {
         uint32_t next = (uint32_t)claim;
         if (next >= (uint32_t)(claim >> 32)) return 0;
-        if (atomic_compare_exchange_weak_explicit(&slot->claim, &claim, claim + 1, memory_order_acq_rel,
+        if (atomic_compare_exchange_weak_explicit(slot->claim, &claim, claim + 1, memory_order_acq_rel,
                                                   memory_order_acquire)) {
             *index = next;
             return 1;
@@ -88,6 +88,9 @@ void handout_reset_hook(lua_State *L);
 
 /* Where the next full collection is due, given what is in use now. */
 size_t handout_next_threshold(const handout_state *state);
+
+/* Starts the watchdog's thread, which otherwise waits for the first deadline. */
+void handout_watchdog_start(void);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t handout_now(void);

@@ -2,6 +2,7 @@
 #include "grants.h"
 #include "sandbox.h"
 #include "arguments.h"
+#include "remote.h"
 #include "task.h"
 #include <math.h>
 #include <stdarg.h>
@@ -96,6 +97,16 @@ static void push_indices(lua_State *L, handout_runner *runner) {
     }
 }
 
+/* Of the attempt: the supervisor's to make, where there is one. */
+static void push_scratch(lua_State *L, handout_runner *runner) {
+    if (!handout_remote_of(L)) {
+        lua_pushstring(L, handout_scratch(L, runner));
+        return;
+    }
+    lua_settop(L, 0);
+    handout_remote_perform(L, HANDOUT_CALL_SCRATCH, "task.scratch");
+}
+
 static int task_index(lua_State *L) {
     handout_runner *runner = inside(L, "handout.task");
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -108,7 +119,7 @@ static int task_index(lua_State *L) {
     else if (strcmp(key, "worker") == 0) lua_pushstring(L, runner->program->worker);
     else if (strcmp(key, "variant") == 0) lua_pushinteger(L, runner->item->claim ? runner->item->claim->variant : 1);
     else if (strcmp(key, "amounts") == 0) push_amounts(L, runner);
-    else if (strcmp(key, "scratch") == 0) lua_pushstring(L, handout_scratch(L, runner));
+    else if (strcmp(key, "scratch") == 0) push_scratch(L, runner);
     else if (strcmp(key, "indices") == 0) push_indices(L, runner);
     else if (strcmp(key, "missing") == 0) handout_push_missing(L, runner, runner->item->task);
     else if (strcmp(key, "deadline") == 0 && runner->deadline)
@@ -268,11 +279,13 @@ static void name_field(lua_State *L, const char *field) {
 
 void handout_add_task_calls(lua_State *L) {
     static const luaL_Reg functions[] = {{"log", call_log}, {"progress", call_progress}, {"fail", call_fail},
-                                         {"retry", call_retry}, {"env", handout_call_env},
-                                         {"exec", handout_call_exec}, {NULL, NULL}};
+                                         {"retry", call_retry}, {NULL, NULL}};
+    static const luaL_Reg granted[] = {{"env", handout_call_env}, {"exec", handout_call_exec}, {NULL, NULL}};
     static const char *const later[] = {"reads", NULL};
     luaL_setfuncs(L, functions, 0);
+    handout_set_functions(L, granted, "");
     for (const luaL_Reg *f = functions; f->name; f++) name_field(L, f->name);
+    for (const luaL_Reg *f = granted; f->name; f++) name_field(L, f->name);
     for (int i = 0; later[i]; i++) {
         lua_pushstring(L, later[i]);
         lua_pushcclosure(L, call_unavailable, 1);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fs.h"
 #include "grants.h"
+#include "remote.h"
 #include "sandbox.h"
 #include "sha256.h"
 #include <errno.h>
@@ -316,7 +317,8 @@ void handout_add_fs(lua_State *L) {
         {"list", fs_list},        {"stat", fs_stat},           {"exists", fs_exists},       {"hash", fs_hash},
         {"write", handout_fs_write}, {"append", handout_fs_append}, {"mkdir", handout_fs_mkdir}, {"remove", handout_fs_remove},
         {"rename", handout_fs_rename}, {"copy", handout_fs_copy}, {NULL, NULL}};
-    luaL_newlib(L, functions);
+    lua_createtable(L, 0, (int)(sizeof functions / sizeof *functions));
+    handout_set_functions(L, functions, "fs.");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         char name[60];
         snprintf(name, sizeof name, "handout.fs.%s", lua_tostring(L, -2));

@@ -1,5 +1,6 @@
 /* handout.host: functions of the program that embeds the runtime, called by name. */
 #include "grants.h"
+#include "remote.h"
 #include "sandbox.h"
 #include "task.h"
 #include <stdio.h>
@@ -19,7 +20,7 @@ static void encode_arguments(lua_State *L, handout_state *state, const char *sho
     }
 }
 
-/* Upvalue 1: the name. */
+/* Upvalue 1: the name; 2 and 3: texts of a call that the supervisor performs. */
 static int call_function(lua_State *L) {
     handout_state *state = handout_of(L);
     handout_runner *runner = handout_runner_of(L);
@@ -28,6 +29,13 @@ static int call_function(lua_State *L) {
     char shown[SHOWN * 4 + 8], error[ERROR_SIZE];
     handout_escape(name, length, SHOWN, shown, sizeof shown);
     if (!runner || state->planning) return luaL_error(L, "handout.host.%s is only there inside a task", shown);
+    if (handout_remote_of(L)) {
+        lua_pushfstring(L, "handout.host.%s", name);
+        lua_pushfstring(L, "host.%s", shown);
+        lua_replace(L, lua_upvalueindex(2)); /* both are kept while the call goes on */
+        lua_replace(L, lua_upvalueindex(3));
+        return handout_remote_perform(L, lua_tostring(L, lua_upvalueindex(3)), lua_tostring(L, lua_upvalueindex(2)));
+    }
     handout_need_grant(L, "host", HANDOUT_HOST, name);
     encode_arguments(L, state, shown, lua_gettop(L));
     state->scratch.length = 0;
@@ -60,7 +68,9 @@ static int host_index(lua_State *L) {
     handout_push_library(L, name);
     if (!lua_isnil(L, -1)) return 1;
     lua_pushvalue(L, 2);
-    lua_pushcclosure(L, call_function, 1);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushcclosure(L, call_function, 3);
     handout_name_object(L, -1, name); /* so that a task may capture it */
     return 1;
 }

@@ -1,5 +1,6 @@
 /* The task loop: a state claims the items of its slot's lease one after the other and runs them. */
 #include "arguments.h"
+#include "remote.h"
 #include "task.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -450,6 +451,13 @@ int handout_runner_prepare(lua_State *L, handout_runner *runner) {
     }
 }
 
+int handout_runner_open(lua_State *L, handout_runner *runner) {
+    if (runner->opened) return LUA_OK;
+    lua_pushcfunction(L, show_class);
+    lua_pushinteger(L, HANDOUT_NONE);
+    return lua_pcall(L, 1, 0, HANDLER);
+}
+
 static void run_item(lua_State *L, handout_runner *runner) {
     handout_state *state = runner->state;
     handout_slot *slot = runner->slot;
@@ -514,6 +522,7 @@ int handout_task_state_run(handout_state *state) {
     int spoiled = 0;
     while (!spoiled && handout_slot_claim(runner->slot, &index)) {
         atomic_store_explicit(&runner->slot->started, runner->started, memory_order_relaxed);
+        if (runner->slot->remote) handout_remote_begin(runner->slot, index, runner->started);
         handout_runner_begin(runner, &runner->slot->items[index]);
         run_item(L, runner);
         spoiled = runner->captures_changed == 2;

@@ -95,6 +95,8 @@ int handout_task_state_call(handout_state *state, uint32_t task, lua_CFunction b
  * malloc or NULL; compares captured variables: 1 where one was changed, the runner's message says which. */
 void handout_runner_begin(handout_runner *runner, const handout_lease_item *item);
 int handout_runner_prepare(lua_State *L, handout_runner *runner);
+/* task.c, for a broker: opens the libraries and the module, and runs no line of the script. A status of Lua's. */
+int handout_runner_open(lua_State *L, handout_runner *runner);
 handout_failure *handout_runner_failure(handout_runner *runner);
 int handout_runner_compare(lua_State *L, handout_runner *runner);
 /* `error`, `memory`: the name of an enum handout_ended. */
