@@ -100,6 +100,6 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "HandoutTests", dependencies: ["Handout", "LuaRuntime"], swiftSettings: settings),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["handout-lua", "HandoutCore"], swiftSettings: settings),
+            name: "IntegrationTests", dependencies: ["handout-lua", "handout-runner", "HandoutCore"], swiftSettings: settings),
     ]
 )

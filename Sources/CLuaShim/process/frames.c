@@ -313,10 +313,9 @@ int handout_get_completion(handout_reading *from, handout_shared *shared, handou
     completion->nanoseconds = wire.nanoseconds;
     if (wire.ended != HANDOUT_OK) {
         if (wire.ended > HANDOUT_CANCELLED) return -1;
-        int has = handout_get_u8(from);
-        completion->failure = has ? handout_get_failure(from) : NULL;
+        completion->failure = handout_get_u8(from) ? handout_get_failure(from) : NULL;
         if (completion->failure) completion->failure->ended = wire.ended;
-        return has && !completion->failure ? -1 : 0;
+        return completion->failure ? 0 : -1;
     }
     switch (wire.tag) {
     case HANDOUT_NIL: case HANDOUT_FALSE: case HANDOUT_TRUE: break;

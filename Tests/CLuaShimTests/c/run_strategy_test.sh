@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 shim="$here/../../../Sources/CLuaShim"
 out=${TMPDIR:-/tmp}/handout-strategy-test
 mkdir -p "$out"
-folders="state values sandbox plan task strategy"
+folders="state values sandbox plan task process strategy"
 sources="" includes=""
 for folder in $folders; do
     includes="$includes -I$shim/$folder"
