@@ -98,7 +98,8 @@ let package = Package(
         .testTarget(
             name: "HandoutInstancesTests", dependencies: ["HandoutInstances", "HandoutPlacement"],
             swiftSettings: settings),
-        .testTarget(name: "HandoutTests", dependencies: ["Handout", "LuaRuntime"], swiftSettings: settings),
+        .testTarget(
+            name: "HandoutTests", dependencies: ["Handout", "LuaRuntime", "handout-runner"], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests", dependencies: ["handout-lua", "handout-runner", "HandoutCore"], swiftSettings: settings),
     ]

@@ -30,6 +30,7 @@ package struct LocalRunOptions: Sendable {
     /// The run directory: absolute, without links.
     package var directory = "/"
     package var planTime: UInt64 = 10_000_000_000
+    /// Every task that succeeds is run once more, and its results are compared; of captured tables all that is in them.
     package var verify = false
     /// All tasks run in runner processes; else only where some task asks for it.
     package var isProcess = false
@@ -73,6 +74,16 @@ package struct RunOutput: Sendable {
     package var line: Int
 }
 
+/// A task whose second result was another.
+package struct Unrepeatable: Sendable {
+    package var task: String
+    /// Where the results differ first.
+    package var message: String
+    /// Where the task was declared.
+    package var file: String?
+    package var line: Int
+}
+
 /// What came of a run.
 package struct RunOutcome: Sendable {
     /// By name, in bytewise order; nil: absent.
@@ -83,6 +94,8 @@ package struct RunOutcome: Sendable {
     /// The run was given up while an attempt was stuck in code that cannot be stopped: the process should end.
     package var isAbandoned: Bool
     package var isCancelled: Bool
+    /// Tasks whose second result was another, where results were verified.
+    package var unrepeatable: [Unrepeatable] = []
     package var ok: Bool { failures.allSatisfy(\.report.optional) && !isCancelled && !isAbandoned }
 }
 
@@ -96,6 +109,8 @@ package final class LocalRun: Sendable {
     private let coordinator: RunCoordinator
     private let pool: ThreadPool
     private let host: PlanHost
+    /// Of attempts that are made to verify results; kept for what C has of it.
+    private let quietHost: PlanHost?
     private let outputs: [(name: String, task: TaskID)]
     private let remarks: RemarkCollector?
     private let clock = RunClock()
@@ -143,6 +158,15 @@ package final class LocalRun: Sendable {
                 runner: runner)
         else { throw LocalRun.noMemory }
         self.pool = pool
+        if options.verify {
+            let quiet = PlanHost(
+                sources: plan.program, log: { _, _, _ in }, nameOfTask: { tables.name(of: TaskID(rawValue: $0)) },
+                call: options.call)
+            guard pool.verify(host: quiet) else { throw LocalRun.noMemory }
+            quietHost = quiet
+        } else {
+            quietHost = nil
+        }
         var configuration = SchedulerConfiguration(
             slots: options.slots, keepGoing: options.keepGoing, seed: plan.seed,
             targets: options.targets.isEmpty ? [] : outputs.map(\.task), outputs: outputs.map(\.task),
@@ -293,6 +317,11 @@ package final class LocalRun: Sendable {
         }
         return RunOutcome(
             outputs: values, failures: failures, counts: snapshot.counts, seconds: seconds,
-            isAbandoned: snapshot.isAbandoned, isCancelled: snapshot.isCancelled)
+            isAbandoned: snapshot.isAbandoned, isCancelled: snapshot.isCancelled,
+            unrepeatable: pool.unrepeatable.map { found in
+                let place = plan.place(of: tables.declaredRow(of: found.task))
+                return Unrepeatable(
+                    task: name(of: found.task), message: found.message, file: place.file, line: place.line)
+            })
     }
 }

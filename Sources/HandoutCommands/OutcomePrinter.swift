@@ -26,7 +26,7 @@ struct OutcomePrinter {
         for output in outcome.outputs { add(output) }
     }
 
-    var ok: Bool { outcome.ok && problems.isEmpty }
+    var ok: Bool { outcome.ok && problems.isEmpty && outcome.unrepeatable.isEmpty }
 
     private mutating func add(_ output: RunOutput) {
         let null = Array("null".utf8)
@@ -51,8 +51,18 @@ struct OutcomePrinter {
         return bytes + Array((outputs.isEmpty ? "}\n" : "\n}\n").utf8)
     }
 
-    /// The object of `run --json` (design contract: keys and their meaning are relied on).
-    var wholeObject: [UInt8] {
+    /// Tasks that are not repeatable, as a member of that object.
+    private var unrepeatable: String {
+        let entries = outcome.unrepeatable.map { found in
+            "{\"task\":\(TextEscape.json(found.task)),\"message\":\(TextEscape.json(found.message)),"
+                + "\"file\":\(found.file.map { TextEscape.json($0) } ?? "null"),\"line\":\(found.line)}"
+        }
+        return "\"unrepeatable\":[\(entries.joined(separator: ","))],"
+    }
+
+    /// The object of `run --json` (design contract: keys and their meaning are relied on); `verified`: with what is not
+    /// repeatable.
+    func wholeObject(verified: Bool) -> [UInt8] {
         var bytes = Array("{\"ok\":\(ok),\"run\":\(TextEscape.json(run)),\"outputs\":{".utf8)
         for (index, output) in outputs.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
@@ -63,6 +73,7 @@ struct OutcomePrinter {
         let tail =
             "},\"failures\":[\(failures.joined(separator: ","))],\"tasks\":{\"done\":\(counts.done - problems.count),"
             + "\"failed\":\(counts.failed + problems.count),\"skipped\":\(counts.skipped),\"cached\":0},"
+            + (verified ? unrepeatable : "")
             + "\"seconds\":\((outcome.seconds * 1_000_000).rounded() / 1_000_000)}\n"
         return bytes + Array(tail.utf8)
     }

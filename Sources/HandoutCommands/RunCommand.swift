@@ -59,7 +59,8 @@ struct RunCommand: ParsableCommand {
             valueName: "where"))
     var isolation: Isolation = .thread
 
-    @Flag(help: "After every task compare all captured tables, the large ones too.")
+    @Flag(
+        help: "Run every task twice, the second time in a fresh state, and list those whose results differ: exit status 1.")
     var verify = false
 
     @Flag(help: "Print one JSON object about the run instead of its outputs only.")
@@ -178,11 +179,16 @@ struct RunCommand: ParsableCommand {
         let printer = OutcomePrinter(outcome, run: run.id)
         let interrupted = handout_interrupts() > 0
         for problem in printer.problems { Terminal.standard.line(problem) }
+        for found in outcome.unrepeatable {
+            let place = found.file.map { "\($0):\(found.line): " } ?? ""
+            Terminal.standard.line(
+                TextEscape.shown("\(place)task '\(found.task)' is not repeatable: \(found.message)"))
+        }
         var status: ExitStatus = printer.ok ? .success : .failed
         if interrupted && !outcome.ok { status = .interrupted }
         if json {
-            try StandardOutput.write(printer.wholeObject)
-        } else if outcome.ok && printer.ok || keepGoing && !interrupted {
+            try StandardOutput.write(printer.wholeObject(verified: verify))
+        } else if outcome.ok && printer.problems.isEmpty || keepGoing && !interrupted {
             try StandardOutput.write(printer.outputsObject)
         }
         if outcome.isAbandoned {

@@ -5,6 +5,8 @@ import HandoutPlan
 final class Runners: @unchecked Sendable {
     // @unchecked: set in `init`, and read.
     let native: UnsafeMutablePointer<handout_runners>
+    /// Path of the program.
+    let program: String
     private let path: UnsafeMutablePointer<CChar>
     private let kept: (ProgramStorage, RunTables, PlanHost)
     /// After a deadline, before a runner is killed: in nanoseconds.
@@ -16,6 +18,7 @@ final class Runners: @unchecked Sendable {
             return nil
         }
         kept = (program, tables, host)
+        self.program = path
         let text = path.utf8CString
         self.path = UnsafeMutablePointer<CChar>.allocate(capacity: text.count)
         for (index, byte) in text.enumerated() { self.path[index] = byte }

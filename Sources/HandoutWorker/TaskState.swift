@@ -39,6 +39,13 @@ enum TaskState {
         }
     }
 
+    func free() {
+        switch self {
+        case .local(let state): handout_task_state_free(state)
+        case .process(let supervisor): handout_supervisor_free(supervisor)
+        }
+    }
+
     /// Makes it run the slot's lease until nothing is left. False: a limit was hit, and another has to go on.
     func run() -> Bool {
         switch self {

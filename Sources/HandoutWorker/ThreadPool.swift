@@ -32,6 +32,13 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     var lastFailures: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
     private var recovering: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
 
+    /// By slot: runs again what its lease has done; nil: nothing is verified.
+    private var verifiers: [ResultVerifier]?
+    /// By slot: completions of its lease that were verified. What is not is not collected.
+    private let verified: Locked<[UInt32]>
+    /// Tasks whose second result was another, and how.
+    private let differing = Locked<[(task: TaskID, message: String)]>([])
+
     /// By slot: the task that functions are asked for.
     let measuring: Locked<[LeaseEntry?]>
 
@@ -65,6 +72,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         recovers = options.contains(where: \.recovers)
         claims = Array(repeating: nil, count: slots)
         measuring = Locked(Array(repeating: nil, count: slots))
+        verified = Locked(Array(repeating: 0, count: slots))
         optionIndices = tables.plan.graph.optionIndices
         states = UnsafeMutablePointer<TaskState?>.allocate(capacity: slots)
         states.initialize(repeating: nil, count: slots)
@@ -78,6 +86,33 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         states.deallocate()
         for failure in recovering.values { handout_failure_free(failure) }
         for failure in lastFailures.values { handout_failure_free(failure) }
+    }
+
+    /// From now on every task that succeeds is run once more, in a state of its own, and its results are compared. Before
+    /// `start`. `host`: of the second attempts, which should say nothing. False: no memory.
+    package func verify(host: PlanHost) -> Bool {
+        let second = runners.map { Runners(path: $0.program, program: program, tables: tables, host: host) }
+        if runners != nil && second == nil { return false }
+        let made = (0..<slots).compactMap { _ in
+            ResultVerifier(
+                shared: tables.shared,
+                state: { [program, tables] lease in
+                    if let runners = second ?? nil {
+                        return handout_supervisor_new(runners.native, lease.pointer).map { .process($0) }
+                    }
+                    return handout_task_state_new(program.native, tables.native, host.native, lease.pointer)
+                        .map { .local($0) }
+                }, note: { [differing] task, message in differing.withLock { $0.append((task, message)) } })
+        }
+        guard made.count == slots else { return false }
+        verifiers = made
+        return true
+    }
+
+    /// Tasks whose second result was another, in their order, and how.
+    package var unrepeatable: [(task: TaskID, message: String)] {
+        differing.withLock { $0 }.map { ($0.task, program.redaction.apply($0.message)) }
+            .sorted { $0.task.rawValue < $1.task.rawValue }
     }
 
     /// Starts the threads. `next` is asked by each for its next lease, and returns false when there are no more.
@@ -112,6 +147,10 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                 if running.run() { break }
                 dropState(of: slot)
             }
+            if let verifiers {
+                verifiers[slot].check(leases[slot])
+                verified.withLock { $0[slot] = handout_slot_done(leases[slot].pointer) }
+            }
         }
         endState(of: slot)
     }
@@ -133,11 +172,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     }
 
     private func endState(of slot: Int) {
-        switch states[slot] {
-        case .local(let state): handout_task_state_free(state)
-        case .process(let supervisor): handout_supervisor_free(supervisor)
-        case nil: break
-        }
+        states[slot]?.free()
         states[slot] = nil
     }
 
@@ -171,7 +206,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     // MARK: - WorkerLink
 
     package func collect(slot: Int, into completions: inout [Completion], failures: inout [FailureReport]) {
-        let done = handout_slot_done(leases[slot].pointer)
+        let done = verifiers == nil ? handout_slot_done(leases[slot].pointer) : verified.withLock { $0[slot] }
         guard let from = handout_slot_completions(leases[slot].pointer) else { return }
         var native = from + Int(taken[slot])
         for _ in Int(taken[slot])..<Int(done) {
@@ -259,6 +294,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         }
         lent[slot] = UInt32(truncatingIfNeeded: entries.count)
         taken[slot] = 0
+        if verifiers != nil { verified.withLock { $0[slot] = 0 } }
         handout_slot_lend(leases[slot].pointer, UInt32(entries.count), time)
     }
 
@@ -293,18 +329,27 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
 
     package func stopRunning() {
         for lease in leases { handout_slot_cancel(lease.pointer, 1) }
+        for verifier in verifiers ?? [] { handout_slot_cancel(verifier.lease.pointer, 1) }
     }
 
     package func stuckAttempt() -> FailureReport? {
         for slot in 0..<slots where handout_slot_stuck(leases[slot].pointer) != 0 {
             let running = Int(handout_slot_done(leases[slot].pointer))
             guard let entry = measuring.withLock({ $0[slot] }) ?? entry(slot, running) else { continue }
-            let place = tables.plan.place(of: tables.declaredRow(of: entry.task))
-            return FailureReport(
-                task: entry.task, attempt: entry.attempt, ended: .timeout,
-                message: "the deadline passed in a library function, which cannot be stopped in thread isolation",
-                file: place.file, line: place.line, worker: worker)
+            return stuck(entry.task, entry.attempt)
+        }
+        for verifier in verifiers ?? [] where handout_slot_stuck(verifier.lease.pointer) != 0 {
+            guard let item = handout_slot_items(verifier.lease.pointer)?.pointee else { continue }
+            return stuck(TaskID(rawValue: item.task), item.attempt)
         }
         return nil
+    }
+
+    private func stuck(_ task: TaskID, _ attempt: UInt16) -> FailureReport {
+        let place = tables.plan.place(of: tables.declaredRow(of: task))
+        return FailureReport(
+            task: task, attempt: attempt, ended: .timeout,
+            message: "the deadline passed in a library function, which cannot be stopped in thread isolation",
+            file: place.file, line: place.line, worker: worker)
     }
 }
