@@ -24,7 +24,9 @@ let package = Package(
         .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
         .target(
             name: "CLuaShim", dependencies: ["CLua"],
-            cSettings: ["state", "values", "sandbox", "plan", "task", "process", "strategy"].map { .headerSearchPath($0) }),
+            cSettings: ["state", "values", "sandbox", "plan", "task", "process", "strategy"].map {
+                .headerSearchPath($0)
+            }),
         .executableTarget(
             name: "handout-runner", dependencies: ["CLuaShim"], linkerSettings: [.linkedLibrary("m")]),
         .target(name: "CHandoutLua"),  // embeds the files of lua/
@@ -101,6 +103,7 @@ let package = Package(
         .testTarget(
             name: "HandoutTests", dependencies: ["Handout", "LuaRuntime", "handout-runner"], swiftSettings: settings),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["handout-lua", "handout-runner", "HandoutCore"], swiftSettings: settings),
+            name: "IntegrationTests", dependencies: ["handout-lua", "handout-runner", "HandoutCore"],
+            swiftSettings: settings),
     ]
 )

@@ -20,7 +20,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     func run() throws {
-        let findings = [version, cores, memory] + load() + [files, directory, terminal]
+        let findings = [version, cores, memory] + load() + [files, isolation, directory, terminal]
         if json {
             let entries = findings.map {
                 "{\"name\":\(TextEscape.json($0.name)),\"ok\":\($0.ok),\"text\":\(TextEscape.json($0.text))}"
@@ -71,6 +71,19 @@ struct DoctorCommand: ParsableCommand {
             : Finding(
                 name: "files", ok: false,
                 text: "this kernel has no openat2 (Linux 5.6): tasks cannot read files by handout.fs")
+    }
+
+    private var isolation: Finding {
+        guard let runner = Isolation.runner, access(runner, X_OK) == 0 else {
+            return Finding(
+                name: "isolation", ok: false,
+                text: "no program 'handout-runner' beside this one: --isolation process cannot be used")
+        }
+        return handout_can_confine() != 0
+            ? Finding(name: "isolation", ok: true, text: "runner processes are confined by seccomp")
+            : Finding(
+                name: "isolation", ok: false,
+                text: "runner processes can be killed, but this kernel has no seccomp to confine them")
     }
 
     private var directory: Finding {

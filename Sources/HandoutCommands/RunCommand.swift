@@ -60,7 +60,9 @@ struct RunCommand: ParsableCommand {
     var isolation: Isolation = .thread
 
     @Flag(
-        help: "Run every task twice, the second time in a fresh state, and list those whose results differ: exit status 1.")
+        help:
+            "Run every task twice, the second time in a fresh state, and list those whose results differ: exit status 1."
+    )
     var verify = false
 
     @Flag(help: "Print one JSON object about the run instead of its outputs only.")

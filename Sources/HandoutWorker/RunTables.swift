@@ -89,7 +89,8 @@ package final class RunTables: @unchecked Sendable {
     }
 
     private static func columns(
-        _ plan: Plan, _ optionFlags: Column<UInt8>, _ templates: NativeTemplates, _ results: AddressRange<handout_value>,
+        _ plan: Plan, _ optionFlags: Column<UInt8>, _ templates: NativeTemplates,
+        _ results: AddressRange<handout_value>,
         _ dynamic: AddressRange<handout_dynamic_row>, _ groups: AddressRange<handout_group>, isIndirect: Bool,
         rerunsScript: Bool, _ shared: SharedMemory?
     ) -> handout_tables {

@@ -18,7 +18,8 @@ struct IsolationTests {
 
     @Test func `tasks in processes call the program's functions by grant`() async throws {
         var host = HostFunctions()
-        host.expose("add") { arguments in .integer((arguments[0].integerValue ?? 0) + (arguments[1].integerValue ?? 0)) }
+        host.expose("add") { arguments in .integer((arguments[0].integerValue ?? 0) + (arguments[1].integerValue ?? 0))
+        }
         var options = options(allow: [.host("add")])
         options.isolation = .process(runner: IsolationTests.runner)
         let run = try await start(
@@ -44,7 +45,8 @@ struct IsolationTests {
         let error = await #expect(throws: ScriptError.self) {
             _ = try await start(program("g:task('a', function() end)"), options: options)
         }
-        #expect(error?.problems.map(\.message) == ["process isolation: there is no program '/nonexistent/handout-runner'"])
+        #expect(
+            error?.problems.map(\.message) == ["process isolation: there is no program '/nonexistent/handout-runner'"])
         options.isolation = .thread
         let asked = await #expect(throws: ScriptError.self) {
             _ = try await start(

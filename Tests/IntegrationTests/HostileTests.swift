@@ -125,7 +125,9 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
         "own-cl-pattern-backtracking", "own-sc-pattern-backtracking",
     ])
 
-    @Test(.enabled(if: !shared.isEmpty, "no hostile cases: set HANDOUT_HOSTILE to their folder"), arguments: shared, ["thread", "process"])
+    @Test(
+        .enabled(if: !shared.isEmpty, "no hostile cases: set HANDOUT_HOSTILE to their folder"), arguments: shared,
+        ["thread", "process"])
     func `a shared hostile case has a sound outcome`(_ hostile: HostileCase, _ isolation: String) {
         judge(hostile, isolation)
     }
@@ -154,7 +156,8 @@ struct HostileCase: CustomTestStringConvertible, Sendable {
                 == "the deadline passed in a library function, which cannot be stopped in thread isolation"
         }
         report(
-            "\(isolation) \(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)")
+            "\(isolation) \(hostile.id): \(outcome)\(isStuck ? ", stuck: needs a process" : "") (\(Int(result.seconds * 1000)) ms)"
+        )
 
         #expect(!result.isKilled && result.signal == 0)
         #expect(

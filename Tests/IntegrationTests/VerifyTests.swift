@@ -33,7 +33,7 @@ import Testing
         #expect(found.map { $0["task"]?.string } == ["clock", "file"], "\(result.output)")
         #expect(found.first?["message"]?.string?.hasPrefix("result.y[2]: 0.") == true)
         #expect(found.first?["line"]?.integer == 4)
-        #expect(found.last?["message"]?.string == "the second time it failed (error): there already")
+        #expect(found.last?["message"]?.string == "the second time it failed (error): t.lua:12: there already")
         #expect(result.errorText.contains("t.lua:4: task 'clock' is not repeatable: result.y[2]: 0."))
         #expect(result.errorText.split(separator: "\n").filter { $0 == "logs: once" }.count == 1)
     }

@@ -60,6 +60,9 @@ void handout_supervisor_free(handout_supervisor *supervisor);
 
 /* ---- The runner (runner.c) ---- */
 
+/* 1 where the kernel has what confines a runner (seccomp), and the build no sanitizer, which needs other calls. */
+int handout_can_confine(void);
+
 /* What handout-runner does: serves the supervisor at descriptor 0 until that closes. Returns an exit status. */
 int handout_runner_main(void);
 

@@ -2,7 +2,7 @@
 #ifndef HANDOUT_CONFINE_H
 #define HANDOUT_CONFINE_H
 
-#include <stdint.h>
+#include "handout_process.h"
 
 /* Limits of the process: no core files, no files written, and so many bytes of addresses beside those in use now; 0: as many as
  * there are. Where sanitizers hold addresses themselves nothing is limited. Returns 0, or an errno. */
@@ -10,7 +10,5 @@ int handout_limit_process(uint64_t bytes);
 /* From now on every thread of the process may read and write descriptor 0, write 2, wait, tell the time, signal itself and have
  * memory; any other system call ends the process. Cannot be undone. Returns 0, or an errno. */
 int handout_confine_calls(void);
-/* 1 where the kernel has what that takes, and the build no sanitizer, which needs other calls. */
-int handout_can_confine(void);
 
 #endif
