@@ -79,6 +79,9 @@ struct DoctorCommand: ParsableCommand {
                 name: "isolation", ok: false,
                 text: "no program 'handout-runner' beside this one: --isolation process cannot be used")
         }
+        if LuaVersion.hasStandingHook {
+            return Finding(name: "isolation", ok: true, text: "a sanitizer build: runner processes are not confined")
+        }
         return handout_can_confine() != 0
             ? Finding(name: "isolation", ok: true, text: "runner processes are confined by seccomp")
             : Finding(
