@@ -212,7 +212,9 @@ import Testing
         #expect(!failures.contains { $0["task"]?.string?.hasPrefix("good") ?? false })
         #expect(kills > 5 && mostDescriptors < 60, "\(kills) kills, \(mostDescriptors) descriptors")
         let kinds = Set(failures.compactMap { $0["kind"]?.string })
-        #expect(kinds.isSuperset(of: ["timeout", "memory", "error", "result"]), "\(kinds)")
+        // A sanitizer is too slow to eat memory before the deadline.
+        let expected = ["timeout", "error", "result"] + (isSanitized ? [] : ["memory"])
+        #expect(kinds.isSuperset(of: expected), "\(kinds)")
         #expect(ProcessTests.names(in: folder.path) == ["t.lua"])
     }
 
