@@ -104,7 +104,7 @@ import Testing
             folder.write("go", "")
         }
         #expect(result.status == 0, "\(result.errorText)")
-        if !isSanitized { #expect(seen == "NoNewPrivs: 1 Seccomp: 2 open 0 2 TZ=") }
+        if !Tool.isSanitized { #expect(seen == "NoNewPrivs: 1 Seccomp: 2 open 0 2 TZ=") }
     }
 
     @Test func `a task can ask for it`() {
@@ -213,7 +213,7 @@ import Testing
         #expect(kills > 5 && mostDescriptors < 60, "\(kills) kills, \(mostDescriptors) descriptors")
         let kinds = Set(failures.compactMap { $0["kind"]?.string })
         // A sanitizer is too slow to eat memory before the deadline.
-        let expected = ["timeout", "error", "result"] + (isSanitized ? [] : ["memory"])
+        let expected = ["timeout", "error", "result"] + (Tool.isSanitized ? [] : ["memory"])
         #expect(kinds.isSuperset(of: expected), "\(kinds)")
         #expect(ProcessTests.names(in: folder.path) == ["t.lua"])
     }
@@ -248,9 +248,5 @@ import Testing
         let written = fwrite(bytes, 1, bytes.count, file)
         fclose(file)
         return written == bytes.count && chmod(to, 0o755) == 0
-    }
-
-    private var isSanitized: Bool {
-        Tool.path.contains(".build-")
     }
 }

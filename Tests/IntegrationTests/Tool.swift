@@ -33,6 +33,9 @@ enum Tool {
         return "handout-lua"
     }()
 
+    /// The program was built with a sanitizer.
+    static var isSanitized: Bool { path.contains(".build-") }
+
     /// Where the tasks of all runs are to run that do not say so themselves: `HANDOUT_TEST_ISOLATION=process` looks whether
     /// anything is otherwise there.
     private static let isolation = getenv("HANDOUT_TEST_ISOLATION").map { String(cString: $0) }
