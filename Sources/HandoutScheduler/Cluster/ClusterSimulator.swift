@@ -329,6 +329,9 @@ package struct ClusterSimulator: ~Copyable {
         if options.checksRules, witness.violation == nil, let problem = core.sanityProblem() {
             witness.report("state: \(problem)")
         }
+        if options.estimatesHold, witness.violation == nil, let problem = core.overdueReservation(now: now) {
+            witness.report(problem)
+        }
     }
 
     private mutating func perform() {

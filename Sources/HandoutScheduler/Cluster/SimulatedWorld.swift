@@ -79,6 +79,8 @@ package struct ClusterOptions {
     package var planted: ClusterFault?
     /// Rules are checked after every event, from outside. Off for runs of many tasks.
     package var checksRules = false
+    /// Tasks take as long as is expected of them, and nothing goes wrong: what room is kept for starts in time.
+    package var estimatesHold = false
     package var recordsEvents = false
     /// The strategy is told what happens.
     package var tellsStrategy = false

@@ -296,6 +296,9 @@ struct Reservation {
     var worker: Int
     /// What nobody else may claim there, by resource: only of what the waiting class is short of, or once was.
     var kept: [ResourceAmount]
+    /// Nanoseconds of the run's clock at which the class is expected to fit, as far as that was asked (`stamp`).
+    var fitsAt: UInt64?
+    var stamp: UInt64 = .max
 
     func kept(_ resource: UInt32) -> UInt64? { kept.first { $0.resource == resource }?.amount }
 }
