@@ -70,6 +70,8 @@ final class Placer {
     @exclusivity(unchecked) var nameTimes = NameTimes()
     @exclusivity(unchecked) var random: SplitMix64
     @exclusivity(unchecked) var plan: PlacementPlan?
+    /// What has happened, for whoever plans again; nil: nobody does.
+    @exclusivity(unchecked) var progress: RunProgress?
     /// Ready rows that a plan puts off.
     @exclusivity(unchecked) var held = HeldRows()
     /// Answers that a strategy has yet to give.
@@ -460,6 +462,14 @@ final class Placer {
         classes[Int(claim.requestClass)].request.variants[Int(claim.variant)].amounts
     }
 
+    private func note(_ claim: Claim, nanoseconds: UInt64?, now: UInt64, _ progress: RunProgress) {
+        guard let nanoseconds else { return progress.surprises += 1 }
+        progress.ended.append(
+            RunProgress.Attempt(
+                row: claim.row, worker: claim.worker, variant: claim.variant, begun: claim.begun, finish: now,
+                took: nanoseconds))
+    }
+
     /// A task of a declared row ended well. With one class nothing is ever kept for another, and nobody asks.
     func learn(_ declared: Int, of rows: Int, _ nanoseconds: UInt64, on worker: Int) {
         guard classes.count > 1 else { return }
@@ -469,6 +479,7 @@ final class Placer {
     /// The row runs no more; `nanoseconds`: how long it did, when it ended well.
     func release(_ row: Int, nanoseconds: UInt64?, now: UInt64) {
         guard let claim = claims.removeValue(forKey: UInt32(row)) else { return }
+        if let progress { note(claim, nanoseconds: nanoseconds, now: now, progress) }
         let queue = classes[Int(claim.requestClass)]
         let worker = Int(claim.worker)
         let amounts = queue.request.variants[Int(claim.variant)].amounts

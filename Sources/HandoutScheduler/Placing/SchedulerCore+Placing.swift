@@ -290,10 +290,14 @@ extension SchedulerCore {
         return (Int(block.first), block.shape.inputs(ofInner: row - Int(block.first)))
     }
 
-    /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any.
+    /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any. A plan may be of a worker
+    /// that could not have the row, or no longer.
     func pinnedWorker(_ row: Int, _ placer: Placer) -> Int? {
         if let entry = planned(row, placer), entry.worker >= 0, entry.worker < placer.workers.count {
-            return placer.workers.facts[Int(entry.worker)].isUp ? Int(entry.worker) : nil
+            let worker = Int(entry.worker)
+            let queue = placer.classes[requestClass(of: row, placer)]
+            queue.look(at: worker, placer.workers)
+            return placer.workers.facts[worker].isUp && queue.couldHave(worker) ? worker : nil
         }
         guard placer.hasNear, let near = nearRow(row), let home = placer.homes[UInt32(near)] else { return nil }
         return placer.workers.facts[Int(home.worker)].isUp ? Int(home.worker) : nil
@@ -428,6 +432,7 @@ extension SchedulerCore {
         placer.hasWorkers = true
         let worker = placer.workers.join(offer, now: now)
         placer.now = now
+        placer.progress?.surprises += 1
         placer.hear(.worker(.joined, worker))
         return worker
     }
@@ -436,8 +441,13 @@ extension SchedulerCore {
     /// claimed, nothing more of it is given out.
     package mutating func change(_ offer: WorkerOffer, now: UInt64) {
         guard let placer, let worker = placer.workers.number(of: offer.capacity.name) else { return }
+        // Of prices that change later plans know beforehand.
+        let isOther = placer.workers.facts[worker].offer.isOther(than: offer)
         placer.workers.change(worker, to: offer)
         placer.now = now
+        if isOther { placer.progress?.surprises += 1 }
+        // What is bound to it may not fit there any more.
+        if isOther, let plan = placer.plan { replace(plan) }
         placer.hear(.worker(.changed, worker))
     }
 
@@ -453,6 +463,7 @@ extension SchedulerCore {
         guard let placer else { return }
         placer.workers.leave(worker, isLost: isLost)
         placer.now = now
+        placer.progress?.surprises += 1
         placer.hear(.worker(isLost ? .lost : .left, worker))
         placer.unpin(worker)
     }

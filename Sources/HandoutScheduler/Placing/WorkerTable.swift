@@ -24,6 +24,13 @@ package struct WorkerOffer: Sendable {
     }
 }
 
+extension WorkerOffer {
+    /// Something but the price differs.
+    func isOther(than other: WorkerOffer) -> Bool {
+        capacity != other.capacity || indices != other.indices || speed != other.speed || leavesAt != other.leavesAt
+    }
+}
+
 /// What workers have and what of it is claimed; pools of the cluster and of the run stand beside them.
 ///
 /// Worker `w` has row `w + 1` of the matrix, the pools have row 0. A total below what is claimed stops nothing.
