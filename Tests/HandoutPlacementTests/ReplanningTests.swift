@@ -3,6 +3,7 @@ import HandoutCore
 import HandoutPlacement
 import HandoutScheduler
 import HandoutSimulation
+import HandoutTesting
 import Testing
 
 @Suite struct ReplanningTests {
@@ -109,6 +110,49 @@ import Testing
         #expect(result.counts.done == 9 && result.waiting == 0)
     }
 
+    /// Elements of lists of which the expected world says something else.
+    private struct OtherLists: SimulatedWorld {
+        let expected: EstimateWorld
+        let count: Int
+
+        func duration(_ row: Int, origin: Int, worker: Int, variant: Int, speed: Double) -> UInt64 {
+            expected.duration(row, origin: origin, worker: worker, variant: variant, speed: speed)
+        }
+        func transfer(of input: Int, to row: Int, from: Int, to worker: Int) -> (nanoseconds: UInt64, bytes: UInt64) {
+            expected.transfer(of: input, to: row, from: from, to: worker)
+        }
+        func bytes(_ row: Int, origin: Int) -> UInt64 { 0 }
+        func elements(_ row: Int) -> Int { count }
+    }
+
+    @Test(arguments: [1, 3, 20])
+    func `a list of another length is planned as it is`(count: Int) throws {
+        // A task of 1 s makes the list; an instance takes 4 s on the fast worker and 8 s on the slow one.
+        var builder = GraphBuilder()
+        var second = TaskOptions(), long = TaskOptions()
+        second.estimate = 1_000_000_000
+        long.estimate = 8_000_000_000
+        let list = builder.task(options: second)
+        let map = builder.map(over: .task(list), options: long)
+        builder.reduce(over: .task(map), arity: 64, options: second)
+        let graph = builder.build()
+        let world = EstimateWorld(graph: graph) { _ in 0 }
+        let workers = [1.0, 2].enumerated().map { number, speed in
+            SimulatedWorker(
+                offer: WorkerOffer(
+                    capacity: WorkerCapacity(name: "w\(number)", totals: ["cpu": 10_000]), speed: speed))
+        }
+        var simulation = GraphSimulation(graph: graph, workers: workers, world: world)
+        simulation.reality = OtherLists(expected: world, count: count)
+        let policy = PlanPolicy.time(seed: 1) { PlanningBudget(evaluations: 200) }
+        let result = simulation.run(planned: policy)
+        #expect(result.counts.done == count + 2 && result.waiting == 0)
+        #expect(result.plans.made > 0)
+        // Of n instances the fast worker runs two thirds.
+        let slow = result.schedule.filter { $0.element >= 0 && $0.worker == 0 }.count
+        #expect([slow, slow + 1, slow - 1].contains(count / 3), "\(slow) of \(count) on the slow worker")
+    }
+
     @Test func `a deadline is still met by dearer workers`() {
         // Cheap and slow alone the ten tasks end in time, if they take as long as they say; they take twice as long.
         let instance = equal(10, 2, price: [1, 5])
@@ -138,6 +182,33 @@ import Testing
                 #expect(first.plans.made < 400, "\(disturbance.rawValue), seed \(seed): \(first.plans)")
             }
         }
+    }
+
+    @Test func `under disturbances more deadlines are met`() {
+        var late = (once: 0, again: 0)
+        var cost = (once: 0.0, again: 0.0)
+        var runs = 0
+        for seed in 0..<60 as Range<UInt64> {
+            let instance = Samples.random(seed + 900)
+            guard instance.tasks.count > 10, instance.workers.count > 1 else { continue }
+            let deadline = 1.6 * ListScheduler.heft.schedule(instance).makespan
+            for disturbance in [Disturbance.slow, .estimates] {
+                guard
+                    let (once, again) = disturbance.run(instance, seed: seed, evaluations: 300, deadline: deadline),
+                    let fast = disturbance.run(instance, seed: seed, evaluations: 100)?.again
+                else { continue }
+                // One that is late even where nothing but time counts can hardly be met.
+                guard Double(fast.makespan) <= deadline * 1e9 else { continue }
+                runs += 1
+                if Double(once.makespan) > deadline * 1e9 { late.once += 1 }
+                if Double(again.makespan) > deadline * 1e9 { late.again += 1 }
+                cost = (cost.once + once.cost, cost.again + again.cost)
+            }
+        }
+        #expect(runs > 40)
+        // What runs when it is found to be slow cannot be moved any more: some stay late.
+        #expect(late.again * 4 <= late.once * 3, "\(late.once) of \(runs) late, now \(late.again)")
+        #expect(cost.again < cost.once * 1.1, "cost \(cost.once), now \(cost.again)")
     }
 
     @Test func `under disturbances runs are shorter in the mean, and none much longer`() {

@@ -55,7 +55,7 @@ package struct PlanPolicy {
             let limit = deadline.map { max(0, $0 - moment) * (1 - reserve) }
             return CostPlanner(rest, seed: seed).plan(deadline: limit, budget)
         } isBetter: { rest, found, goingOn, moment in
-            let limit = deadline.map { $0 - moment } ?? .infinity
+            let limit = deadline.map { max(0, $0 - moment) * (1 - reserve / 2) } ?? .infinity
             let isShorter = found.makespan < goingOn.makespan * (1 - gain)
             if goingOn.makespan > limit { return found.makespan <= limit || isShorter }
             return found.makespan <= limit && found.cost(in: rest) < goingOn.cost(in: rest) * (1 - gain)
@@ -64,5 +64,5 @@ package struct PlanPolicy {
     }
 
     /// The part of the time up to a deadline that a new plan leaves free.
-    static let reserve = 0.05
+    static let reserve = 0.15
 }
