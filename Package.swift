@@ -96,6 +96,7 @@ let package = Package(
             name: "HandoutPlacementTests",
             dependencies: [
                 "HandoutPlacement", "HandoutInstances", "HandoutSimulation", "HandoutScheduler", "HandoutCore",
+                "HandoutTesting",
             ], swiftSettings: settings),
         .testTarget(
             name: "HandoutInstancesTests", dependencies: ["HandoutInstances", "HandoutPlacement"],

@@ -56,20 +56,20 @@ enum SimulationAllocators {
         case "cost": return cheapest(simulation, request)
         default:
             if let scheduler = ListScheduler(rawValue: name) {
-                return simulation.run(planned: { scheduler.schedule($0) })
+                return simulation.run(planned: PlanPolicy { scheduler.schedule($0) })
             }
             return simulation.run(
-                planned: { TimePlanner($0, seed: request.seed).plan(request.planningBudget) },
+                planned: .time(seed: request.seed, evaluations: request.evaluations) { request.planningBudget },
                 isBetter: { $0.makespan < $1.makespan })
         }
     }
 
     private static func cheapest(_ simulation: GraphSimulation, _ request: SimulationRequest) -> ClusterResult {
         let deadline = request.deadline.map { UInt64($0 * 1e9) } ?? UInt64.max
-        let planner = { (instance: PlacementInstance) in
-            CostPlanner(instance, seed: request.seed).plan(deadline: request.deadline, request.planningBudget)
-        }
-        return simulation.run(planned: planner) { first, second in
+        let policy = PlanPolicy.cost(
+            deadline: request.deadline, seed: request.seed, evaluations: request.evaluations
+        ) { request.planningBudget }
+        return simulation.run(planned: policy) { first, second in
             let inTime = first.makespan <= deadline
             if inTime != (second.makespan <= deadline) { return inTime }
             return inTime ? first.cost < second.cost : first.makespan < second.makespan

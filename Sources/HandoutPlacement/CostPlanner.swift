@@ -85,7 +85,7 @@ package struct CostPlanner {
         }
         let cheapest = try? PlacementInstance(
             name: instance.name, resources: instance.resources, tasks: tasks, workers: instance.workers,
-            network: instance.network, pools: instance.pools)
+            network: instance.network, pools: instance.pools, occupations: instance.occupations)
         return cheapest ?? instance
     }
 }

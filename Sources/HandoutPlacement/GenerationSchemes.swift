@@ -75,8 +75,14 @@ extension Timetable {
         var heap = ReadyHeap(model) { priorities[$0] }
         var moments = MomentHeap()
         moments.push(0)
+        for moment in model.initial?.moments ?? [] { moments.push(moment) }
         var ready: [Int] = []
-        while let task = heap.pop() { ready.append(task) }
+        while let task = heap.pop() {
+            ready.append(task)
+            if model.arrivals != nil {
+                for worker in model.eligible(task) { moments.push(model.arrival(task, on: Int(worker))) }
+            }
+        }
         var rest = model.count
         while rest > 0, let now = moments.pop() {
             var index = 0

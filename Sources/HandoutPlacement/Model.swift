@@ -19,6 +19,10 @@ final class Model {
     let pools: PoolAmounts?
     /// [task × workers + worker]; infinite: it cannot run there.
     let runTimes: UnsafeMutablePointer<Double>
+    /// When data from elsewhere are there: [task × workers + worker]; nil: at once.
+    let arrivals: UnsafeMutablePointer<Double>?
+    /// What is free before anything is placed; nil: all.
+    let initial: InitialProfiles?
     /// The workers that a task can run on are [eligibleFirst[task], eligibleFirst[task + 1]).
     let eligibleFirst: UnsafeMutablePointer<Int32>
     let eligible: UnsafeMutablePointer<Int32>
@@ -69,6 +73,15 @@ final class Model {
             first.append(Int32(all.count))
         }
         runTimes = copy(times)
+        // Backwards nobody knows when the end is: what is held at the beginning does not count there.
+        initial = isReversed ? nil : InitialProfiles(instance, packed)
+        let hasArrivals = !isReversed && instance.tasks.contains { !$0.arrivals.isEmpty }
+        arrivals =
+            hasArrivals
+            ? copy(
+                instance.tasks.flatMap { task in
+                    instance.workers.indices.map { $0 < task.arrivals.count ? task.arrivals[$0] : 0 }
+                }) : nil
         eligibleFirst = copy(first)
         eligible = copy(all)
         self.inputs = inputs
@@ -81,7 +94,8 @@ final class Model {
             workers == 1
             || sent.allSatisfy { instance.longestTransfer($0) == 0 }
         isIntegral =
-            times.allSatisfy { $0 == .infinity || $0 == $0.rounded() }
+            !instance.hasPast
+            && times.allSatisfy { $0 == .infinity || $0 == $0.rounded() }
             && (isFreeOfTransfers
                 || instance.network.pairs.isEmpty
                     && sent.allSatisfy { input in
@@ -93,6 +107,7 @@ final class Model {
     deinit {
         for pointer in [guards, requests, capacities] { pointer.deallocate() }
         runTimes.deallocate()
+        arrivals?.deallocate()
         for pointer in [eligibleFirst, eligible, order] { pointer.deallocate() }
         links?.deallocate()
     }
@@ -100,6 +115,12 @@ final class Model {
     @inline(__always) func runTime(_ task: Int, _ worker: Int) -> Double { runTimes[task * workers + worker] }
 
     @inline(__always) func canRun(_ task: Int, _ worker: Int) -> Bool { runTime(task, worker) < .infinity }
+
+    /// When the data from elsewhere are on the worker.
+    @inline(__always) func arrival(_ task: Int, on worker: Int) -> Double {
+        guard let arrivals else { return 0 }
+        return arrivals[task * workers + worker]
+    }
 
     @inline(__always) func eligible(_ task: Int) -> UnsafeBufferPointer<Int32> {
         let first = Int(eligibleFirst[task])

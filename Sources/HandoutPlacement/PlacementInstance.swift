@@ -39,15 +39,19 @@ package struct PlacementInstance: Sendable {
         package var inputs: [Input]
         /// An amount for each pool, in 1/10 000; empty: of none.
         package var pooled: [Int64]
+        /// By worker, when data are there that are of no task of the instance; empty: at once.
+        package var arrivals: [Double]
 
         package init(
-            name: String, runTime: RunTime, amounts: [Int64], inputs: [Input] = [], pooled: [Int64] = []
+            name: String, runTime: RunTime, amounts: [Int64], inputs: [Input] = [], pooled: [Int64] = [],
+            arrivals: [Double] = []
         ) {
             self.name = name
             self.runTime = runTime
             self.amounts = amounts
             self.inputs = inputs
             self.pooled = pooled
+            self.arrivals = arrivals
         }
     }
 
@@ -150,6 +154,8 @@ package struct PlacementInstance: Sendable {
     package let network: Network
     /// Tasks hold amounts of them while they run, wherever that is.
     package let pools: [Pool]
+    /// What is held beside the tasks.
+    package let occupations: [Occupation]
     /// Every task behind those that it needs; equal ones in the order given.
     package let topologicalOrder: [Int]
 
@@ -157,7 +163,7 @@ package struct PlacementInstance: Sendable {
     /// tasks, workers and resources that exist.
     package init(
         name: String, resources: [String], tasks: [Task], workers: [Worker], network: Network = Network(),
-        pools: [Pool] = []
+        pools: [Pool] = [], occupations: [Occupation] = []
     ) throws(Refusal) {
         self.name = name
         self.resources = resources
@@ -165,6 +171,7 @@ package struct PlacementInstance: Sendable {
         self.workers = workers
         self.network = network
         self.pools = pools
+        self.occupations = occupations
         guard !workers.isEmpty else { throw .noWorkers }
         topologicalOrder = try PlacementInstance.order(tasks)
         for task in tasks.indices where !workers.indices.contains(where: { canRun(task, on: $0) }) {

@@ -11,7 +11,7 @@ struct PooledWorkers {
 
     /// Nil where the workers make no pool.
     init?(_ original: PlacementInstance, _ model: Model) {
-        guard original.workers.count > 1, model.isFreeOfTransfers, model.pools == nil,
+        guard original.workers.count > 1, !original.hasPast, model.isFreeOfTransfers, model.pools == nil,
             PooledWorkers.areAlike(original, model),
             let slots = PooledWorkers.slots(original)
         else { return nil }

@@ -31,6 +31,20 @@ struct Profile: BitwiseCopyable {
         for word in 0..<words { free[word] = capacity[word] }
     }
 
+    /// Steps that begin at 0, each with what is free from then on.
+    mutating func reset(_ steps: [(from: Double, free: [UInt64])]) {
+        while room < steps.count { grow() }
+        count = steps.count
+        open = 0
+        for (step, entry) in steps.enumerated() {
+            times[step] = entry.from
+            for word in 0..<words { free[step * words + word] = entry.free[word] }
+        }
+    }
+
+    /// When each step begins.
+    var moments: [Double] { (0..<count).map { times[$0] } }
+
     /// The first time from `ready` on when the request fits for all of `duration`. The request must fit an empty
     /// worker. O(log steps + steps passed).
     @inline(__always)

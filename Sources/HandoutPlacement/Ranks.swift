@@ -43,6 +43,9 @@ extension Model {
         var heads = [Double](repeating: 0, count: count)
         for index in 0..<count {
             let task = Int(order[index])
+            if arrivals != nil {
+                heads[task] = eligible(task).reduce(.infinity) { min($0, arrival(task, on: Int($1))) }
+            }
             for edge in inputs.range(task) {
                 let producer = Int(inputs.tasks[edge])
                 heads[task] = max(heads[task], heads[producer] + leastRunTime(producer))

@@ -13,22 +13,30 @@ package struct TimePlanner {
         self.seed = seed
     }
 
-    /// Ends early with a schedule that is as short as `target` or the lower bound.
-    package func plan(_ budget: PlanningBudget, target: Double = 0) -> Schedule {
+    /// Ends early with a schedule that is as short as `target` or the lower bound. `start`: what it begins with too, so that
+    /// the result is never longer; of an instance in the middle of a run only.
+    package func plan(_ budget: PlanningBudget, target: Double = 0, start: Schedule? = nil) -> Schedule {
         guard !instance.tasks.isEmpty else { return Schedule(entries: []) }
         let model = Model(instance)
         if let pool = PooledWorkers(instance, model) {
             return pool.spread(search(pool.instance, Model(pool.instance), budget, target))
         }
-        return search(instance, model, budget, target)
+        return search(instance, model, budget, target, start)
     }
 
     private func search(
-        _ instance: PlacementInstance, _ model: Model, _ budget: PlanningBudget, _ target: Double
+        _ instance: PlacementInstance, _ model: Model, _ budget: PlanningBudget, _ target: Double,
+        _ start: Schedule? = nil
     ) -> Schedule {
         let bound = max(instance.lowerBound(model), target)
         let decoder = Decoder(instance, model, lowerBound: bound, budget: budget)
-        let seeds = TimePlanner.seeds(decoder)
+        var seeds = TimePlanner.seeds(decoder)
+        if let start {
+            let candidate = Candidate(count: model.count)
+            candidate.assign(start, model, decoder.sort)
+            candidate.makespan = decoder.decode(candidate)
+            seeds.insert(candidate, at: 0)
+        }
         if model.workers > 1 {
             var climb = PrioritySearch(decoder, seed: seed)
             climb.climb(until: decoder.progress + 0.05)

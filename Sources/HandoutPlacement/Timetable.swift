@@ -39,6 +39,10 @@ final class Timetable {
 
     /// Empties the workers; `workers` keeps what is written there.
     @inline(__always) func clearProfiles() {
+        if let initial = model.initial {
+            for place in 0...model.workers { profiles[place].assign(initial[place]) }
+            return
+        }
         for worker in 0..<model.workers { profiles[worker].reset(model.capacities + worker * model.words) }
         if let pools = model.pools { profiles[model.workers].reset(pools.capacity) }
     }
@@ -132,7 +136,7 @@ final class Timetable {
     @inline(__always)
     func ready(_ task: Int, on worker: Int) -> Double {
         let inputs = model.inputs
-        var ready = 0.0
+        var ready = model.arrival(task, on: worker)
         for edge in inputs.range(task) {
             let producer = Int(inputs.tasks[edge])
             let from = Int(workers[producer])
@@ -144,11 +148,11 @@ final class Timetable {
         return ready
     }
 
-    /// `ready` on any worker, where transfers take no time.
+    /// `ready` where transfers take no time.
     @inline(__always)
-    func readyWithoutTransfers(_ task: Int) -> Double {
+    func readyWithoutTransfers(_ task: Int, on worker: Int) -> Double {
         let inputs = model.inputs
-        var ready = 0.0
+        var ready = model.arrival(task, on: worker)
         for edge in inputs.range(task) {
             let time = finishes[Int(inputs.tasks[edge])]
             if time > ready { ready = time }
@@ -176,6 +180,9 @@ final class Timetable {
             }
         }
         for worker in 0..<model.workers { arrivals[worker] = latest }
+        if model.arrivals != nil {
+            for worker in 0..<model.workers { arrivals[worker] = max(latest, model.arrival(task, on: worker)) }
+        }
         if latestWorker >= 0 { arrivals[Int(latestWorker)] = ready(task, on: Int(latestWorker)) }
     }
 

@@ -20,6 +20,7 @@ extension SchedulerCore {
         guard row < status.count, state(row) == RowState.expanding else { return false }
         placer?.now = now
         let (origin, shift) = row < declared ? (row, 0) : originOfFrameRow(row)
+        if row < declared { placer?.progress?.elements[row] = expansion.elements }
         switch kinds[origin] {
         case Word.selectKind, Word.inputKind: answered(row, origin, shift, expansion)
         default:

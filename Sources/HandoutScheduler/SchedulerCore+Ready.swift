@@ -83,7 +83,7 @@ extension SchedulerCore {
         }
     }
 
-    private mutating func pushPlaced(_ row: Int, key: UInt64, _ placer: Placer) {
+    mutating func pushPlaced(_ row: Int, key: UInt64, _ placer: Placer) {
         var number = requestClass(of: row, placer)
         var key = key
         if let worker = pinnedWorker(row, placer) { number = placer.pinned(number, to: worker) }

@@ -5,7 +5,7 @@ package import HandoutScheduler
 /// An instance as a graph for the scheduler, and as the world that it runs in.
 ///
 /// One unit of the instance's time is a second of virtual time. Rows are in topological order.
-package struct InstanceGraph: SimulatedWorld {
+package struct InstanceGraph: PlannedWorld {
     package let instance: PlacementInstance
     package let graph: GraphColumns
     package let workers: [SimulatedWorker]
@@ -81,6 +81,10 @@ package struct InstanceGraph: SimulatedWorld {
         var bytes: UInt64 = 0
         if case .bytes(let count) = size { bytes = UInt64(count) }
         return (UInt64((time * InstanceGraph.second).rounded(.up)), bytes)
+    }
+
+    package func size(of input: Int, origin: Int, to row: Int) -> PlacementInstance.Input.Size {
+        sizes[row][UInt32(input)] ?? .cost(0)
     }
 
     package func bytes(_ row: Int, origin: Int) -> UInt64 {

@@ -104,6 +104,36 @@ enum Samples {
         }
     }
 
+    /// The same in the middle of a run: some of each worker is held for a while, some data come later.
+    static func begun(_ seed: UInt64) -> PlacementInstance {
+        let plain = random(seed)
+        var random = SplitMix64(seed: seed ^ 0xBE60)
+        let tasks = plain.tasks.map { task in
+            var task = task
+            if random.chance(0.5) { task.arrivals = plain.workers.map { _ in 10 * random.unit() } }
+            return task
+        }
+        var occupations: [PlacementInstance.Occupation] = []
+        for worker in plain.workers.indices {
+            var left = plain.workers[worker].amounts
+            for _ in 0..<random.below(4) {
+                let amounts = left.map { $0 > 0 ? Int64(random.below(Int($0 / 7_777) + 1)) * 7_777 : 0 }
+                for (place, amount) in amounts.enumerated() { left[place] -= amount }
+                let from = random.chance(0.7) ? 0 : 10 * random.unit()
+                occupations.append(
+                    PlacementInstance.Occupation(
+                        worker: worker, from: from, until: from + 30 * random.unit(), amounts: amounts))
+            }
+        }
+        do {
+            return try PlacementInstance(
+                name: "begun \(seed)", resources: plain.resources, tasks: tasks, workers: plain.workers,
+                network: plain.network, occupations: occupations)
+        } catch {
+            preconditionFailure("\(seed): \(error)")
+        }
+    }
+
     /// The instance files in the folder that HANDOUT_INSTANCES names.
     static let files: [String] = {
         guard let folder = getenv("HANDOUT_INSTANCES").map({ String(cString: $0) }), let directory = opendir(folder)

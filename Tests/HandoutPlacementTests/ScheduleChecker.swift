@@ -18,6 +18,10 @@ enum ScheduleChecker {
             case .perWorker(let times): time = times[entry.worker]
             }
             guard abs(entry.finish - entry.start - time) <= tolerance else { return "\(name): runs for a wrong time" }
+            if entry.worker < instance.tasks[index].arrivals.count {
+                let arrival = instance.tasks[index].arrivals[entry.worker]
+                guard entry.start >= arrival - tolerance else { return "\(name): starts before its data are there" }
+            }
             for input in instance.tasks[index].inputs {
                 let producer = schedule.entries[input.producer]
                 var arrival = producer.finish
@@ -34,7 +38,34 @@ enum ScheduleChecker {
                 guard entry.start >= arrival - tolerance else { return "\(name): starts before its inputs are there" }
             }
         }
-        return overload(schedule, instance, tolerance) ?? overdraft(schedule, instance, tolerance)
+        return overload(schedule, instance, tolerance)
+            ?? overdraft(schedule, instance, tolerance)
+            ?? intrusion(schedule, instance, tolerance)
+    }
+
+    /// A worker or pool of which more is held than is left beside what is occupied, at some moment of a task.
+    private static func intrusion(_ schedule: Schedule, _ instance: PlacementInstance, _ tolerance: Double) -> String? {
+        for (task, run) in schedule.entries.enumerated() where run.finish - run.start > tolerance {
+            let begins = instance.occupations.map(\.from).filter { $0 > run.start && $0 < run.finish - tolerance }
+            for moment in [run.start] + begins {
+                let occupied = instance.occupations.filter {
+                    $0.from <= moment + tolerance && $0.until > moment + tolerance
+                }
+                let beside = schedule.entries.indices.filter {
+                    schedule.entries[$0].start <= moment + tolerance && schedule.entries[$0].finish > moment + tolerance
+                }
+                for resource in instance.resources.indices where instance.tasks[task].amounts[resource] > 0 {
+                    var held = occupied.filter { $0.worker == run.worker }.reduce(0) { $0 + $1.amounts[resource] }
+                    for other in beside where schedule.entries[other].worker == run.worker {
+                        held += instance.tasks[other].amounts[resource]
+                    }
+                    if held > instance.workers[run.worker].amounts[resource] {
+                        return "\(instance.tasks[task].name): runs where others hold what it needs, at \(moment)"
+                    }
+                }
+            }
+        }
+        return nil
     }
 
     /// A pool of which more is held than there is, at the start of a task.

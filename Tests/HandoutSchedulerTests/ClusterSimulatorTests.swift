@@ -13,6 +13,12 @@ import Testing
         var random = SplitMix64(seed: seed ^ 5)
         if random.chance(0.3) { options.targets = [TaskID(random.below(graph.count))] }
         options.outputs = (0..<random.below(3)).map { _ in TaskID(random.below(graph.count)) }
+        if random.chance(0.2) && planted == nil {
+            // Plans of whims, one after the other.
+            options.allocator = .fastest
+            options.plan = PlacementPlan()
+            options.replanner = { _ in WhimsicalReplanner(seed: seed) }
+        }
         let world = RandomWorld(seed: seed, graph: graph, literals: builder.literals)
         return ClusterSimulator(graph: graph, options: options, world: world).run { core, now, placements, output in
             if options.allocator == .rounds {
@@ -88,5 +94,29 @@ import Testing
     func `a planted mistake is found`(fault: ClusterFault) {
         let found = (UInt64(0)..<60).filter { simulate($0, planted: fault).violation != nil }
         #expect(found.count > 3, "\(fault): found by \(found.count) of 60 seeds")
+    }
+}
+
+/// Now and then another plan: any workers, any order, some tasks put off, some not in it.
+private final class WhimsicalReplanner: RunReplanner {
+    private var random: SplitMix64
+    private(set) var nextLook: UInt64?
+    private(set) var counts = (made: 0, taken: 0)
+
+    init(seed: UInt64) { random = SplitMix64(seed: seed ^ 0x9140) }
+
+    func newPlan(_ core: borrowing SchedulerCore, now: UInt64) -> PlacementPlan? {
+        nextLook = core.counts.running > 0 ? now + 1 + UInt64(random.below(200_000)) : nil
+        guard random.chance(0.3) else { return nil }
+        var plan = PlacementPlan()
+        for row in 0..<core.rowCount where random.chance(0.8) {
+            let (declared, element) = core.planPlace(of: row)
+            plan[declared, element] = PlacementPlan.Entry(
+                worker: Int32(random.below(core.workerCount + 2)) - 1, order: UInt32(random.below(100)),
+                notBefore: random.chance(0.2) ? now + UInt64(random.below(500_000)) : 0)
+        }
+        counts.made += 1
+        counts.taken += 1
+        return plan
     }
 }

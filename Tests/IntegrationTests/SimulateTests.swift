@@ -45,6 +45,39 @@ import Testing
                 """)
     }
 
+    /// Plans are made again while workers come, go, are slow and are lost; what that finds depends on nothing but the seed.
+    @Test func `the same seed gives the same run where plans are made again`() {
+        let folder = Folder()
+        folder.write(
+            "many.lua",
+            """
+            local handout = require "handout"
+            local g = handout.graph "many"
+            local list = g:task("list", { estimate = "2s" }, function() return {} end)
+            local each = g:map("each", { over = list, estimate = "10s" }, function(x) return x end)
+            g:reduce("all", { over = each, estimate = "1s" }, function(a) return a end)
+            return g
+
+            """)
+        folder.write(
+            "workers.lua",
+            """
+            local handout = require "handout"
+            return handout.cluster{
+              { name = "a", cpu = 2 }, { name = "b", joins = "15s", speed = 2 }, { name = "c", lifetime = "30s", cpu = 2 } }
+
+            """)
+        for allocator in ["time", "cost"] {
+            let arguments = [
+                "simulate", "many.lua", "--cluster", "workers.lua", "--allocator", allocator, "--evaluations", "200",
+                "--assume-elements", "30", "--slow", "0.4", "--lose", "0.05", "--seed", "3", "--json",
+            ]
+            let first = Tool.run(arguments, in: folder)
+            #expect(first.status == 0, "\(first.errorText)")
+            #expect(first.output == Tool.run(arguments, in: folder).output)
+        }
+    }
+
     /// Two tasks share the one licence, and the price falls after an hour: `time` runs them one after the other at once, `cost`
     /// waits as far as the deadline lets it.
     @Test func `plans know pools, and prices that change`() {

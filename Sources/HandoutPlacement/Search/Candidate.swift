@@ -34,6 +34,16 @@ final class Candidate {
         makespan = table.makespan
     }
 
+    /// Order by start, and workers, of a schedule of all tasks.
+    func assign(_ schedule: Schedule, _ model: Model, _ sort: StableSort) {
+        let starts = copy(schedule.entries.map(\.start))
+        defer { starts.deallocate() }
+        list.update(from: model.order, count: count)
+        sort.sort(list, count, by: starts)
+        for (task, entry) in schedule.entries.enumerated() { workers[task] = Int32(entry.worker) }
+        makespan = schedule.makespan
+    }
+
     /// Moves the task at `index` of the list to `target`; those between close up.
     @inline(__always)
     func shift(from index: Int, to target: Int) {

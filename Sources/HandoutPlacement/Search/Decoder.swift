@@ -10,6 +10,7 @@ final class Decoder {
     /// By task: when it may start at the earliest; nil: at any time.
     var notBefore: UnsafeMutablePointer<Double>?
     private let budget: PlanningBudget
+    private let hasPast: Bool
     /// No schedule is shorter.
     let lowerBound: Double
     private(set) var evaluations = 0
@@ -23,6 +24,7 @@ final class Decoder {
     init(_ instance: PlacementInstance, _ model: Model, lowerBound: Double, budget: PlanningBudget) {
         self.model = model
         self.budget = budget
+        hasPast = instance.hasPast
         self.lowerBound = lowerBound * (1 + 1e-12)
         forward = Timetable(model)
         backward = Timetable(Model.mirror(of: instance))
@@ -122,7 +124,8 @@ final class Decoder {
             table.place(task, on: best.worker, at: best.start)
             return best.finish
         }
-        var ready = model.isFreeOfTransfers ? table.readyWithoutTransfers(task) : table.ready(task, on: worker)
+        var ready =
+            model.isFreeOfTransfers ? table.readyWithoutTransfers(task, on: worker) : table.ready(task, on: worker)
         if let notBefore { ready = max(ready, notBefore[task]) }
         table.place(task, on: worker, at: table.earliest(task, on: worker, from: ready))
         return table.finishes[task]
@@ -152,7 +155,8 @@ final class Decoder {
             let makespan = fill(forward, list, candidate.workers, tails, .infinity)
             offer(makespan)
             let isBetter = makespan < candidate.makespan * (1 - 1e-12)
-            candidate.makespan = min(candidate.makespan, makespan)
+            // Backwards nothing is known of what is held at the beginning: then the schedule may become longer.
+            candidate.makespan = hasPast ? makespan : min(candidate.makespan, makespan)
             if !isBetter || isOver || round == rounds - 1 { break }
         }
         finish(candidate)

@@ -10,8 +10,10 @@ package struct ClusterSimulator: ~Copyable {
         case detected(worker: UInt32)
         case joins(worker: UInt32)
         case leaves(worker: UInt32)
+        case fails(worker: UInt32)
         case price(worker: UInt32)
         case timer
+        case look
     }
 
     /// One attempt, from the moment it was placed.
@@ -53,6 +55,8 @@ package struct ClusterSimulator: ~Copyable {
     private var encoder = RunEventEncoder()
     private var plannedTimer: UInt64?
     private var plannedWait: UInt64?
+    private let replanner: (any RunReplanner)?
+    private var plannedLook: UInt64 = 0
     private var hasPlanted = false
     private var finishes = 0
 
@@ -69,6 +73,7 @@ package struct ClusterSimulator: ~Copyable {
         configuration.tellsStrategy = options.tellsStrategy
         core = SchedulerCore(graph: graph, configuration: configuration)
         if let plan = options.plan { core.follow(plan) }
+        replanner = options.replanner?(core.keepProgress())
         core.measureTransfers { world.transfer(of: $0, to: $1, from: $2, to: $3).nanoseconds }
         if let record = options.record {
             core.keep(record)
@@ -97,6 +102,7 @@ package struct ClusterSimulator: ~Copyable {
             } else {
                 future.plan(.joins(worker: UInt32(worker)), at: options.workers[worker].joinsAt)
             }
+            if let fails = options.workers[worker].failsAt { future.plan(.fails(worker: UInt32(worker)), at: fails) }
             for price in options.workers[worker].prices where price.from > 0 {
                 future.plan(.price(worker: UInt32(worker)), at: price.from)
             }
@@ -126,6 +132,7 @@ package struct ClusterSimulator: ~Copyable {
 
     private mutating func conclude() -> ClusterResult {
         result.counts = core.counts
+        if let replanner { result.plans = replanner.counts }
         if finishes == 0 && witness.violation == nil {
             result.waiting = core.counts.total - core.counts.done - core.counts.failed - core.counts.skipped
             if options.planted != nil || result.waiting == 0 || core.counts.running > 0 {
@@ -212,6 +219,10 @@ package struct ClusterSimulator: ~Copyable {
             guard isUp[Int(worker)] else { return }
             isUp[Int(worker)] = false
             lose(Int(worker), isLost: false)
+        case .fails(let worker):
+            guard isUp[Int(worker)] else { return }
+            isUp[Int(worker)] = false
+            lose(Int(worker), isLost: true)
         case .price(let worker):
             guard isUp[Int(worker)] else { return }
             var offer = options.workers[Int(worker)].offer
@@ -220,6 +231,7 @@ package struct ClusterSimulator: ~Copyable {
         case .timer:
             plannedTimer = nil
             core.advance(now: now, into: &output)
+        case .look: break
         }
     }
 
@@ -307,6 +319,7 @@ package struct ClusterSimulator: ~Copyable {
         _ strategy: (inout SchedulerCore, UInt64, inout [Placement], inout SchedulerOutput) -> Void
     ) {
         perform()
+        if let plan = replanner?.newPlan(core, now: now) { core.replace(plan) }
         repeat {
             placements.removeAll(keepingCapacity: true)
             if let record = options.record { core.findRows(record) }
@@ -316,6 +329,10 @@ package struct ClusterSimulator: ~Copyable {
             for placement in placements { start(placement) }
             perform()
         } while core.hasQuestions || core.wantsRound(now: now) || !placements.isEmpty && core.counts.ready > 0
+        if let look = replanner?.nextLook, look > now, plannedLook <= now || look < plannedLook {
+            plannedLook = look
+            future.plan(.look, at: look)
+        }
         let wait = core.strategyWaitsUntil
         if wait > now && wait != plannedWait {
             plannedWait = wait
@@ -329,6 +346,9 @@ package struct ClusterSimulator: ~Copyable {
         if options.checksRules, witness.violation == nil, let problem = core.sanityProblem() {
             witness.report("state: \(problem)")
         }
+        if options.estimatesHold, witness.violation == nil, let problem = core.overdueReservation(now: now) {
+            witness.report(problem)
+        }
     }
 
     private mutating func perform() {
@@ -338,6 +358,7 @@ package struct ClusterSimulator: ~Copyable {
             switch output.actions[index] {
             case .expand(let task):
                 let elements = world.elements(task.index)
+                if options.recordsInputs, task.index < graph.count { result.elements[task.index] = elements }
                 if core.expanded(task, elements: elements, now: now, into: &output) {
                     witness.expanded(task, elements: elements)
                 }

@@ -16,6 +16,8 @@ package protocol SimulatedWorld {
 package struct SimulatedWorker: Sendable {
     package var offer: WorkerOffer
     package var joinsAt: UInt64
+    /// When it is lost for good, which nobody knows before; nil: never.
+    package var failsAt: UInt64?
     /// From when on which price per hour holds; empty: that of the offer.
     package var prices: [(from: UInt64, price: Double)]
 
@@ -72,6 +74,8 @@ package struct ClusterOptions {
     package var shared: [String: UInt64] = [:]
     package var allocator = Allocator.loadBalanced
     package var plan: PlacementPlan?
+    /// Makes what plans again while the run goes on, of what is kept of the run; nil: the plan holds to the end.
+    package var replanner: ((RunProgress) -> any RunReplanner)?
     package var keepGoing = false
     package var targets: [TaskID] = []
     package var outputs: [TaskID] = []
@@ -79,6 +83,8 @@ package struct ClusterOptions {
     package var planted: ClusterFault?
     /// Rules are checked after every event, from outside. Off for runs of many tasks.
     package var checksRules = false
+    /// Tasks take as long as is expected of them, and nothing goes wrong: what room is kept for starts in time.
+    package var estimatesHold = false
     package var recordsEvents = false
     /// The strategy is told what happens.
     package var tellsStrategy = false
@@ -118,6 +124,10 @@ package struct ClusterResult: Sendable {
     package var schedule: [ScheduledAttempt] = []
     /// By row: rows whose values it was given, when that was asked for.
     package var inputs: [UInt32: [UInt32]] = [:]
+    /// Plans that were made while it went on, and taken.
+    package var plans = (made: 0, taken: 0)
+    /// By declared row: elements of lists, when inputs were asked for.
+    package var elements: [Int: Int] = [:]
     /// Nanoseconds that each worker was busy, weighted by the share of it that was held.
     package var busy: [Double] = []
     package var log: [UInt8] = []

@@ -136,8 +136,11 @@ final class ClassQueue {
         insert(Candidate(score: score, worker: UInt32(worker), version: table.facts[worker].version))
     }
 
-    /// The best worker where it fits now, and the variant; nil: none.
-    func best(_ table: WorkerTable, beside held: Reservation?) -> (worker: Int, variant: Int)? {
+    /// The best worker where it fits now, and the variant; nil: none. `endsInTime`: it may have there what is held for
+    /// another.
+    func best(
+        _ table: WorkerTable, beside held: Reservation?, endsInTime: (_ worker: Int, _ variant: Int) -> Bool
+    ) -> (worker: Int, variant: Int)? {
         guard !heap.isEmpty, request.variants.contains(where: { table.poolsFit($0.amounts) }) else { return nil }
         var passed: [Candidate] = []
         defer { for candidate in passed { insert(candidate) } }
@@ -145,6 +148,9 @@ final class ClassQueue {
             let worker = Int(first.worker)
             if first.version == table.facts[worker].version {
                 if let variant = variant(on: worker, table, beside: held) { return (worker, variant) }
+                if held != nil, let variant = variant(on: worker, table, beside: nil), endsInTime(worker, variant) {
+                    return (worker, variant)
+                }
                 // Held back by a pool or for another: it stays a candidate.
                 passed.append(first)
             }

@@ -22,6 +22,17 @@ extension Placer {
         }
     }
 
+    /// Changes whenever what is claimed of the worker does, or what pools have.
+    func stamp(of held: Reservation) -> UInt64 {
+        UInt64(workers.facts[held.worker].version) << 32 | UInt64(UInt32(truncatingIfNeeded: workers.poolVersion))
+    }
+
+    /// What ranks before it has taken some of the room: when it fits is another question now.
+    func forgetWhenReservedFits() {
+        reservation?.fitsAt = nil
+        reservation?.stamp = .max
+    }
+
     /// The worker that lacks the least, of those that changed last: to look at all of them for every row would cost
     /// (rows × workers). Where none of these could ever have it, of all.
     private func nearest(_ queue: ClassQueue) -> Int? {

@@ -40,6 +40,10 @@ final class Placer {
         var variant: UInt8
         /// Run time times share that the worker was thought to be given.
         var assumed: Double
+        /// The row, or the first of a slot's lease; how many there are, and when it was given.
+        var row: UInt32
+        var count: UInt32 = 1
+        var begun: UInt64
         var indices: [ClaimedIndices] = []
     }
 
@@ -63,8 +67,11 @@ final class Placer {
     @exclusivity(unchecked) var allocator: Allocator
     @exclusivity(unchecked) var claims: [UInt32: Claim] = [:]
     @exclusivity(unchecked) var reservation: Reservation?
+    @exclusivity(unchecked) var nameTimes = NameTimes()
     @exclusivity(unchecked) var random: SplitMix64
     @exclusivity(unchecked) var plan: PlacementPlan?
+    /// What has happened, for whoever plans again; nil: nobody does.
+    @exclusivity(unchecked) var progress: RunProgress?
     /// Ready rows that a plan puts off.
     @exclusivity(unchecked) var held = HeldRows()
     /// Answers that a strategy has yet to give.
@@ -433,23 +440,46 @@ final class Placer {
 
     // MARK: - Claims
 
-    /// `estimate`: nanoseconds at speed 1 of the row itself; 0: what is thought of its class holds.
-    func claim(_ row: Int, _ queue: ClassQueue, _ worker: Int, _ variant: Int, estimate: UInt64 = 0) {
+    /// `estimate`: nanoseconds at speed 1 of the row itself; 0: what is thought of its class holds. `first`: the first row of
+    /// a slot's lease, whose claim stands under the number `row`.
+    func claim(
+        _ row: Int, _ queue: ClassQueue, _ worker: Int, _ variant: Int, estimate: UInt64 = 0, first: UInt32? = nil,
+        now: UInt64
+    ) {
         let amounts = queue.request.variants[variant].amounts
         let assumed = work(queue, worker, variant, estimate)
         let indices = workers.claim(amounts, on: worker)
         workers.assign(assumed, to: worker)
         claims[UInt32(row)] = Claim(
             requestClass: Int32(queue.number), worker: Int32(worker), variant: UInt8(variant), assumed: assumed,
-            indices: indices)
+            row: first ?? UInt32(row), begun: now, indices: indices)
         if reservation?.requestClass == queue.number { reservation = nil }
         if !readySince.isEmpty { readySince.removeValue(forKey: UInt32(row)) }
         dataWaits.forget(UInt32(row))
     }
 
+    func amounts(of claim: Claim) -> [ResourceAmount] {
+        classes[Int(claim.requestClass)].request.variants[Int(claim.variant)].amounts
+    }
+
+    private func note(_ claim: Claim, nanoseconds: UInt64?, now: UInt64, _ progress: RunProgress) {
+        guard let nanoseconds else { return progress.surprises += 1 }
+        progress.ended.append(
+            RunProgress.Attempt(
+                row: claim.row, worker: claim.worker, variant: claim.variant, begun: claim.begun, finish: now,
+                took: nanoseconds))
+    }
+
+    /// A task of a declared row ended well. With one class nothing is ever kept for another, and nobody asks.
+    func learn(_ declared: Int, of rows: Int, _ nanoseconds: UInt64, on worker: Int) {
+        guard classes.count > 1 else { return }
+        nameTimes.note(declared, of: rows, Double(nanoseconds) * workers.facts[worker].offer.speed)
+    }
+
     /// The row runs no more; `nanoseconds`: how long it did, when it ended well.
     func release(_ row: Int, nanoseconds: UInt64?, now: UInt64) {
         guard let claim = claims.removeValue(forKey: UInt32(row)) else { return }
+        if let progress { note(claim, nanoseconds: nanoseconds, now: now, progress) }
         let queue = classes[Int(claim.requestClass)]
         let worker = Int(claim.worker)
         let amounts = queue.request.variants[Int(claim.variant)].amounts

@@ -72,21 +72,23 @@ extension SchedulerCore {
         if placer.decidesOneRound { placer.waitsSince = nil }
         placer.decidesOneRound = false
         let heads = inOrder(placer)
-        let decides = placer.allocator == .rounds ? nil : choose(heads, placer)
+        let decides = placer.allocator == .rounds ? nil : choose(heads, placer, now)
         guard let chosen = decides ?? chooseAnyway(heads, placer, now) else { return 0 }
         let queue = heads[chosen.place].queue
-        placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, chosen.worker, chosen.variant)
+        let number = SchedulerCore.claimNumber(ofSlot: slot)
+        placer.claim(number, queue, chosen.worker, chosen.variant, first: heads[chosen.place].head.first, now: now)
         // Another class may go first as soon as its first row ranks before the next of these.
         var other = UInt64.max
         for place in heads.indices where place > chosen.place { other = min(other, heads[place].head.key) }
-        // A tracker is asked for one attempt at a time.
-        let limit = placer.isGuarded(queue, chosen.variant) ? 1 : limit
+        // A tracker is asked for one attempt at a time, and what has room that is kept was looked at alone.
+        let limit = chosen.isBackfill || placer.isGuarded(queue, chosen.variant) ? 1 : limit
         var given = 0
         while given < limit, let range = head(queue), given == 0 || range.key <= other {
             let count = min(limit - given, Int(range.count))
             queue.queue.dropFirst(count)
             given += give(range, count, slot, now, &lease, &output)
         }
+        if given != 1 { placer.claims[UInt32(number)]?.count = UInt32(given) }
         return given
     }
 
@@ -100,18 +102,22 @@ extension SchedulerCore {
             let queue = placer.classes[requestClass(of: row, placer)]
             queue.look(at: 0, placer.workers)
             guard let variant = queue.variant(on: 0, placer.workers, beside: nil) else { continue }
-            placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, 0, variant)
+            let number = SchedulerCore.claimNumber(ofSlot: slot)
+            placer.claim(number, queue, 0, variant, first: next, now: now)
             give(row, slot, now, &lease, &output)
             return 1
         }
         return placer.claims.isEmpty && placer.mayDecide(now) ? nil : 0
     }
 
+    /// A class among those in order, and where its first row goes; `isBackfill`: it may take room that is kept for another.
+    private typealias Chosen = (place: Int, worker: Int, variant: Int, isBackfill: Bool)
+
     /// The first class in order that fits somewhere. Room is kept for the first that does not; what ranks before that one
-    /// need not respect it.
+    /// need not respect it, nor what is expected to end in time.
     private func choose(
-        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer
-    ) -> (place: Int, worker: Int, variant: Int)? {
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer, _ now: UInt64
+    ) -> Chosen? {
         var isBlocked = false
         let holder = placer.reservation.flatMap { held in
             heads.firstIndex { $0.queue.number == held.requestClass }
@@ -122,8 +128,14 @@ extension SchedulerCore {
             if placer.isPerTask { queue.forgetScores(row: head.first) }
             queue.catchUp(placer.workers) { placer.score(queue, $0, $1) }
             let respects = isBlocked || holder.map { place > $0 } ?? false
-            if let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
-                return (place, best.worker, best.variant)
+            let best = queue.best(placer.workers, beside: respects ? placer.reservation : nil) {
+                endsInTime(Int(head.first), $1, queue, on: $0, placer, now: now)
+            }
+            if let best {
+                if !respects { placer.forgetWhenReservedFits() }
+                let held = respects ? placer.reservation : nil
+                let isBackfill = held != nil && queue.variant(on: best.worker, placer.workers, beside: held) == nil
+                return (place, best.worker, best.variant, isBackfill)
             }
             if queue.general != nil { continue }  // it could run elsewhere: nothing is kept for it
             // Where nothing could overtake it, nothing has to be kept.
@@ -136,14 +148,14 @@ extension SchedulerCore {
     /// A strategy that lets everything wait while nothing runs does not decide: the built-in one does.
     private func chooseAnyway(
         _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer, _ now: UInt64
-    ) -> (place: Int, worker: Int, variant: Int)? {
+    ) -> Chosen? {
         guard placer.claims.isEmpty, placer.allocator.isStrategy, !placer.hasQuestions, placer.mayDecide(now) else {
             return nil
         }
         guard heads.contains(where: { $0.queue.fitsSomewhere(placer.workers) }) else { return nil }
         placer.fallsBack = true
         placer.forgetScores()
-        let chosen = choose(heads, placer)
+        let chosen = choose(heads, placer, now)
         placer.fallsBack = false
         placer.forgetScores()
         return chosen
@@ -183,7 +195,7 @@ extension SchedulerCore {
         var skipped: Set<Int> = []
         while counts.ready > 0 {
             let heads = inOrder(placer).filter { !skipped.contains($0.queue.number) }
-            guard let chosen = choose(heads, placer) ?? chooseAnyway(heads, placer, now) else { break }
+            guard let chosen = choose(heads, placer, now) ?? chooseAnyway(heads, placer, now) else { break }
             let (queue, head) = heads[chosen.place]
             // Those before it do not fit until something ends; but for a row that gets room of its own all stays so.
             for place in 0..<chosen.place { skipped.insert(heads[place].queue.number) }
@@ -216,7 +228,7 @@ extension SchedulerCore {
                 }
             }
             if let record = placer.record { noteDecision(record, row, queue.general ?? queue, target, placer) }
-            placer.claim(row, queue.general ?? queue, target.worker, target.variant, estimate: estimate)
+            placer.claim(row, queue.general ?? queue, target.worker, target.variant, estimate: estimate, now: now)
             lease.clear()
             give(row, target.worker, now, &lease, &output)
             if let entry = lease.entries.first {
@@ -225,7 +237,10 @@ extension SchedulerCore {
             guard counts.ready > 0, let next = head(queue) else { return }
             if placer.isPerTask { queue.forgetScores(row: next.first) }
             queue.catchUp(placer.workers) { placer.score(queue, $0, $1) }
-            guard let best = queue.best(placer.workers, beside: placer.reservation) else { return }
+            let best = queue.best(placer.workers, beside: placer.reservation) {
+                endsInTime(Int(next.first), $1, queue, on: $0, placer, now: now)
+            }
+            guard let best else { return }
             target = best
         }
     }
@@ -275,10 +290,14 @@ extension SchedulerCore {
         return (Int(block.first), block.shape.inputs(ofInner: row - Int(block.first)))
     }
 
-    /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any.
+    /// The worker where the row is to run and nowhere else: as planned, or near a result; nil: any. A plan may be of a worker
+    /// that could not have the row, or no longer.
     func pinnedWorker(_ row: Int, _ placer: Placer) -> Int? {
         if let entry = planned(row, placer), entry.worker >= 0, entry.worker < placer.workers.count {
-            return placer.workers.facts[Int(entry.worker)].isUp ? Int(entry.worker) : nil
+            let worker = Int(entry.worker)
+            let queue = placer.classes[requestClass(of: row, placer)]
+            queue.look(at: worker, placer.workers)
+            return placer.workers.facts[worker].isUp && queue.couldHave(worker) ? worker : nil
         }
         guard placer.hasNear, let near = nearRow(row), let home = placer.homes[UInt32(near)] else { return nil }
         return placer.workers.facts[Int(home.worker)].isUp ? Int(home.worker) : nil
@@ -327,9 +346,10 @@ extension SchedulerCore {
         guard let placer else { return }
         placer.now = now
         placer.forgetMeasurement(row)
-        guard placer.hasWorkers else { return }
-        if placer.keepsHomes, let claim = placer.claims[UInt32(row)] {
-            placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes)
+        guard placer.hasWorkers else { return placer.learn(declaredRow(of: row), of: declared, nanoseconds, on: 0) }
+        if let claim = placer.claims[UInt32(row)] {
+            if placer.keepsHomes { placer.homes[UInt32(row)] = Placer.Home(worker: claim.worker, bytes: bytes) }
+            placer.learn(declaredRow(of: row), of: declared, nanoseconds, on: Int(claim.worker))
         }
         placer.release(row, nanoseconds: nanoseconds, now: now)
     }
@@ -412,6 +432,7 @@ extension SchedulerCore {
         placer.hasWorkers = true
         let worker = placer.workers.join(offer, now: now)
         placer.now = now
+        placer.progress?.surprises += 1
         placer.hear(.worker(.joined, worker))
         return worker
     }
@@ -420,8 +441,13 @@ extension SchedulerCore {
     /// claimed, nothing more of it is given out.
     package mutating func change(_ offer: WorkerOffer, now: UInt64) {
         guard let placer, let worker = placer.workers.number(of: offer.capacity.name) else { return }
+        // Of prices that change later plans know beforehand.
+        let isOther = placer.workers.facts[worker].offer.isOther(than: offer)
         placer.workers.change(worker, to: offer)
         placer.now = now
+        if isOther { placer.progress?.surprises += 1 }
+        // What is bound to it may not fit there any more.
+        if isOther, let plan = placer.plan { replace(plan) }
         placer.hear(.worker(.changed, worker))
     }
 
@@ -437,6 +463,7 @@ extension SchedulerCore {
         guard let placer else { return }
         placer.workers.leave(worker, isLost: isLost)
         placer.now = now
+        placer.progress?.surprises += 1
         placer.hear(.worker(isLost ? .lost : .left, worker))
         placer.unpin(worker)
     }

@@ -170,7 +170,7 @@ extension SchedulerCore {
             if let record = placer.record {
                 noteDecision(record, choice.row, queue, (choice.worker, variant), placer, isNamed: true)
             }
-            placer.claim(choice.row, queue, choice.worker, variant)
+            placer.claim(choice.row, queue, choice.worker, variant, now: now)
             lease.clear()
             give(choice.row, choice.worker, now, &lease, &output)
             if let entry = lease.entries.first {

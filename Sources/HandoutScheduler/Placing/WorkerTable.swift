@@ -24,6 +24,13 @@ package struct WorkerOffer: Sendable {
     }
 }
 
+extension WorkerOffer {
+    /// Something but the price differs.
+    func isOther(than other: WorkerOffer) -> Bool {
+        capacity != other.capacity || indices != other.indices || speed != other.speed || leavesAt != other.leavesAt
+    }
+}
+
 /// What workers have and what of it is claimed; pools of the cluster and of the run stand beside them.
 ///
 /// Worker `w` has row `w + 1` of the matrix, the pools have row 0. A total below what is claimed stops nothing.
@@ -296,6 +303,9 @@ struct Reservation {
     var worker: Int
     /// What nobody else may claim there, by resource: only of what the waiting class is short of, or once was.
     var kept: [ResourceAmount]
+    /// Nanoseconds of the run's clock at which the class is expected to fit, as far as that was asked (`stamp`).
+    var fitsAt: UInt64?
+    var stamp: UInt64 = .max
 
     func kept(_ resource: UInt32) -> UInt64? { kept.first { $0.resource == resource }?.amount }
 }
