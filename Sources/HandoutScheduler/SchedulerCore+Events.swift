@@ -100,6 +100,7 @@ extension SchedulerCore {
     package mutating func pause(now: UInt64, into output: inout SchedulerOutput) {
         guard !isPaused && !isDraining && openRows > 0 else { return }
         isPaused = true
+        placer?.forgetRound()
         if isStarted { record(.runPaused, now, &output) }
     }
 

@@ -67,13 +67,10 @@ extension SchedulerCore {
         releaseClaim(ofSlot: slot, now: now)
         guard counts.ready > 0 else { return 0 }
         if placer.allocator == .rounds && !placer.decidesOneRound {
-            if let given = takeApproved(slot, now, placer, &lease, &output) { return given }
+            if let given = takeApproved(slot, limit, now, placer, &lease, &output) { return given }
         }
-        if placer.decidesOneRound { placer.waitsSince = nil }
-        placer.decidesOneRound = false
         let heads = inOrder(placer)
-        let decides = placer.allocator == .rounds ? nil : choose(heads, placer)
-        guard let chosen = decides ?? chooseAnyway(heads, placer, now) else { return 0 }
+        guard let chosen = chooseForSlot(heads, placer, now) else { return 0 }
         let queue = heads[chosen.place].queue
         placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, chosen.worker, chosen.variant)
         // Another class may go first as soon as its first row ranks before the next of these.
@@ -90,21 +87,56 @@ extension SchedulerCore {
         return given
     }
 
-    /// The next that a strategy chose and that still fits; nil: there is none, and nothing runs that could change it.
+    /// What the allocator wants the slot to run, or where a strategy gave no answer the built-in one.
+    private func chooseForSlot(
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer, _ now: UInt64
+    ) -> (place: Int, worker: Int, variant: Int)? {
+        guard placer.decidesOneRound else {
+            let decides = placer.allocator == .rounds ? nil : choose(heads, placer)
+            return decides ?? chooseAnyway(heads, placer, now)
+        }
+        placer.decidesOneRound = false
+        placer.waitsSince = nil
+        return chooseBuiltIn(heads, placer)
+    }
+
+    /// The next that a strategy chose and that still fit, as many of one class as are the slot's part of them; nil: there are
+    /// none, and nothing runs that could change it.
     private mutating func takeApproved(
-        _ slot: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+        _ slot: Int, _ limit: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer,
+        _ output: inout SchedulerOutput
     ) -> Int? {
         while let next = placer.approved.popLast() {
-            let row = Int(next)
+            let row = Int(next.row)
             guard row < status.count, state(row) == RowState.ready else { continue }
             let queue = placer.classes[requestClass(of: row, placer)]
             queue.look(at: 0, placer.workers)
-            guard let variant = queue.variant(on: 0, placer.workers, beside: nil) else { continue }
+            guard let variant = fitting(next.variant, queue, 0, placer) else { continue }
             placer.claim(SchedulerCore.claimNumber(ofSlot: slot), queue, 0, variant)
             give(row, slot, now, &lease, &output)
-            return 1
+            let most = min(limit, placer.approved.count / configuration.slots + 1)
+            return 1 + takeMoreApproved(slot, most - 1, like: (queue, next.variant, variant), now, &lease, &output)
         }
         return placer.claims.isEmpty && placer.mayDecide(now) ? nil : 0
+    }
+
+    /// What follows in the strategy's order and asks for what the lease claims already.
+    private mutating func takeMoreApproved(
+        _ slot: Int, _ most: Int, like first: (queue: ClassQueue, wanted: Int?, variant: Int), _ now: UInt64,
+        _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+    ) -> Int {
+        guard let placer, !placer.isGuarded(first.queue, first.variant) else { return 0 }
+        var given = 0
+        while given < most, let next = placer.approved.last, next.variant == first.wanted {
+            let row = Int(next.row)
+            guard row < status.count, state(row) == RowState.ready,
+                requestClass(of: row, placer) == first.queue.number
+            else { break }
+            placer.approved.removeLast()
+            give(row, slot, now, &lease, &output)
+            given += 1
+        }
+        return given
     }
 
     /// The first class in order that fits somewhere. Room is kept for the first that does not; what ranks before that one
@@ -141,6 +173,13 @@ extension SchedulerCore {
             return nil
         }
         guard heads.contains(where: { $0.queue.fitsSomewhere(placer.workers) }) else { return nil }
+        return chooseBuiltIn(heads, placer)
+    }
+
+    /// As `choose`, by the built-in allocator.
+    private func chooseBuiltIn(
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer
+    ) -> (place: Int, worker: Int, variant: Int)? {
         placer.fallsBack = true
         placer.forgetScores()
         let chosen = choose(heads, placer)
