@@ -80,6 +80,10 @@ let package = Package(
             name: "HandoutSchedulerTests", dependencies: ["HandoutCore", "HandoutScheduler", "HandoutTesting"],
             swiftSettings: settings),
         .testTarget(
+            name: "HandoutExecutorTests",
+            dependencies: ["HandoutExecutor", "HandoutScheduler", "HandoutCore", "HandoutTesting", "LuaRuntime"],
+            swiftSettings: settings),
+        .testTarget(
             name: "HandoutPlanTests", dependencies: ["HandoutPlan", "HandoutCore", "LuaRuntime"],
             swiftSettings: settings),
         .testTarget(

@@ -29,6 +29,7 @@ extension Run.Event {
         case .workerChanged(let worker): return "\"kind\":\"worker_changed\",\(of(worker))"
         case .mapExpanded(let task, let count):
             return "\"kind\":\"map_expanded\",\"task\":\(TextEscape.json(task)),\"count\":\(count)"
+        case .taskReady(let attempt): return "\"kind\":\"task_ready\",\(of(attempt))"
         case .taskStarted(let attempt, let worker, let variant, let amounts):
             return "\"kind\":\"task_started\",\(of(attempt)),\"worker\":\(TextEscape.json(worker)),"
                 + "\"variant\":\(variant),\"amounts\":\(self.amounts(amounts))"

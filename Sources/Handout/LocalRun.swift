@@ -196,9 +196,7 @@ package final class LocalRun: Sendable {
         coordinator = RunCoordinator(
             graph: plan.graph, configuration: configuration, link: pool, worker: "local",
             most: options.trackers?.capacity, coresFlag: options.coresFlag, clock: clock,
-            strategist: driver.map { driver in
-                { driver.serve(&$0, now: $1, reports: $2, into: &$3, output: &$4) }
-            }, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)
+            strategist: driver, keeper: options.trackers?.guarded.isEmpty == false ? options.trackers : nil)
         if let shared = options.shared { coordinator.share(shared, weight: plan.graph.weight, slots: options.slots) }
     }
 
@@ -236,7 +234,13 @@ package final class LocalRun: Sendable {
         beginTracking()
         defer { options.trackers?.stop() }
         do {
-            try pool.start { [coordinator] slot in coordinator.next(slot: slot) == .run }
+            try pool.start { [coordinator] slot in
+                switch coordinator.next(slot: slot) {
+                case .run: .run
+                case .stop: .stop
+                case .leave: .leave
+                }
+            }
         } catch {
             coordinator.stop()
             pool.join()
@@ -253,7 +257,7 @@ package final class LocalRun: Sendable {
             tick(snapshot, coordinator.drainNotes())
             passEvents(isOver: snapshot.isFinished || snapshot.isAbandoned, &narrator)
         } while !snapshot.isFinished && !snapshot.isAbandoned
-        if !snapshot.isAbandoned { pool.join() }
+        if !snapshot.isAbandoned { pool.join { coordinator.watchStrategy() } }
         return outcome(snapshot, seconds: Double(monotonicNow() - begun) / 1e9)
     }
 

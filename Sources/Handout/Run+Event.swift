@@ -30,6 +30,8 @@ extension Run {
             case workerChanged(Worker)
             /// A map or reduce knows how many elements it runs over.
             case mapExpanded(task: String, count: Int)
+            /// Nothing that the attempt needs is missing; it waits for a thread, or for what it asks for to be free.
+            case taskReady(Attempt)
             /// `variant` from 1; amounts of memory in bytes, others as numbers.
             case taskStarted(Attempt, worker: String, variant: Int, amounts: [String: Double])
             /// `fraction` from 0 to 1, with a text of the task's own.

@@ -68,8 +68,9 @@ struct EventNarrator: Sendable {
     private var time: UInt64 = 0
     /// Tasks whose attempt now is not their first.
     private var attempts: [TaskID: UInt16] = [:]
-    /// Attempts that were told of as started and have not ended. One that a lease gave back unstarted is lent again.
-    private var started: Set<UInt64> = []
+    /// Attempts that were told of as ready (false) or started (true) and have not ended. One that a lease gave back unstarted
+    /// is ready, and lent, again.
+    private var told: [UInt64: Bool] = [:]
 
     init(run: String, plan: Plan, tables: RunTables, worker: Run.Event.Worker) {
         self.run = run
@@ -129,9 +130,13 @@ struct EventNarrator: Sendable {
 
     private mutating func isRepeated(_ kind: RunEvent.Kind) -> Bool {
         switch kind {
-        case .taskStarted(let task, let attempt, _): return !started.insert(key(task, attempt)).inserted
+        case .taskReady(let task, let attempt):
+            guard told[key(task, attempt)] == nil else { return true }
+            told[key(task, attempt)] = false
+        case .taskStarted(let task, let attempt, _, _):
+            return told.updateValue(true, forKey: key(task, attempt)) == true
         case .taskFinished(let task, let attempt, _, _, _), .taskFailed(let task, let attempt, _, _, _):
-            started.remove(key(task, attempt))
+            told.removeValue(forKey: key(task, attempt))
         default: break
         }
         return false
@@ -141,9 +146,12 @@ struct EventNarrator: Sendable {
         switch event.kind {
         case .runStarted(let seed): return .runStarted(name: plan.graph.name, seed: seed)
         case .mapExpanded(let task, let elements): return .mapExpanded(task: name(task), count: Int(elements))
-        case .taskStarted(let task, let number, _):
+        case .taskReady(let task, let number): return .taskReady(attempt(task, number))
+        case .taskStarted(let task, let number, _, let variant):
             if number > 1 { attempts[task] = number }
-            return .taskStarted(attempt(task, number), worker: "local", variant: 1, amounts: amounts(of: task))
+            return .taskStarted(
+                attempt(task, number), worker: "local", variant: Int(variant) + 1,
+                amounts: amounts(of: task, Int(variant)))
         case .taskFinished(let task, let number, _, let nanoseconds, let bytes):
             return .taskFinished(
                 attempt(task, number), worker: "local", seconds: seconds(nanoseconds), bytes: Int(bytes))
@@ -173,11 +181,12 @@ struct EventNarrator: Sendable {
 
     private func name(_ task: TaskID) -> String { String(decoding: tables.name(of: task), as: UTF8.self) }
 
-    /// Of its first variant.
-    private func amounts(of task: TaskID) -> [String: Double] {
+    /// What it declares.
+    private func amounts(of task: TaskID, _ variant: Int) -> [String: Double] {
         let requests = plan.graph.requests
         let options = Int(plan.graph.optionIndices[tables.declaredRow(of: task).index])
-        let variant = requests.requests[Int(requests.ofOptions[options])].variants[0]
+        let variants = requests.requests[Int(requests.ofOptions[options])].variants
+        let variant = variants[min(variant, variants.count - 1)]
         return Dictionary(
             variant.amounts.map { amount in
                 let name = requests.names[Int(amount.resource)]

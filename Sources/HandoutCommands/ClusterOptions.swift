@@ -17,9 +17,11 @@ struct ClusterFileOptions: ParsableArguments {
     func description() throws(CommandFailure) -> ClusterDescription? {
         guard let cluster else { return nil }
         do {
-            return try ClusterFile.read(path: cluster) { text in
+            let description = try ClusterFile.read(path: cluster) { text in
                 Terminal.standard.line("cluster: " + TextEscape.shown(text))
             }
+            if let note = description.trackerNote { Terminal.standard.line("\(TextEscape.shown(cluster)): \(note)") }
+            return description
         } catch {
             let status: ExitStatus = error.problems.contains { $0.code == "file" } ? .environment : .usage
             throw CommandFailure(
@@ -29,6 +31,15 @@ struct ClusterFileOptions: ParsableArguments {
 }
 
 extension ClusterDescription {
+    /// That trackers are not asked, where there are some: they say what their own worker has, on that worker.
+    var trackerNote: String? {
+        let tracked = workers.filter { $0.trackers != nil }
+        guard let first = tracked.first else { return nil }
+        let others = tracked.count == 1 ? "" : " and \(tracked.count - 1) more"
+        return "note: the trackers of worker '\(TextEscape.shown(first.name))'\(others) are not asked: "
+            + "a worker has what the file says"
+    }
+
     /// What there is to be had.
     var capacity: Capacity {
         Capacity(

@@ -95,7 +95,7 @@ struct RunCommand: ParsableCommand {
             ?? AllocatorChoice(plan)
         {
             strategy = try choice.strategy(
-                plan, parameters, budget: .ownInstructions, slot: nil)
+                plan, parameters, budget: .ownInstructions, slot: LeaseSlot())
         }
         var allowance = try grants.allowance(directory: directory, keeping: plan.program.paths)
         do { try grants.settle(plan, &allowance, secrets: runOptions.secrets) } catch {

@@ -22,7 +22,10 @@ package struct RunEvent: Sendable, BitwiseCopyable, Equatable {
         case runStarted(seed: UInt64)
         /// A map or reduce knows how many elements it runs over; its rows were appended.
         case mapExpanded(TaskID, elements: UInt32)
-        case taskStarted(TaskID, attempt: UInt16, slot: UInt16)
+        /// Nothing that the attempt needs is missing. Again, with the same number, where it was lent and came back unstarted.
+        case taskReady(TaskID, attempt: UInt16)
+        /// `variant`: which of its requests it holds, from 0.
+        case taskStarted(TaskID, attempt: UInt16, slot: UInt16, variant: UInt8 = 0)
         case taskFinished(TaskID, attempt: UInt16, slot: UInt16, nanoseconds: UInt64, bytes: UInt64)
         /// An attempt did not succeed. `final`: there is none after it and the task counts as failed; else the next
         /// one may start `retryAfter` nanoseconds later. An expansion that failed has attempt 0.

@@ -143,7 +143,14 @@ struct RunEventWriter {
         case .mapExpanded(let task, let elements):
             tag = Tag.mapExpanded | self.task(task, &context)
             varint(UInt64(elements))
-        case .taskStarted(let task, let attempt, let slot):
+        case .taskReady(let task, let attempt):
+            varint(RunEventEncoding.Rare.taskReady)
+            tag = Tag.rare | self.task(task, &context) | self.attempt(attempt)
+        case .taskStarted(let task, let attempt, let slot, let variant) where variant > 0:
+            varint(RunEventEncoding.Rare.variantStarted)
+            tag = Tag.rare | self.task(task, &context) | self.attempt(attempt) | self.slot(slot, &context)
+            varint(UInt64(variant))
+        case .taskStarted(let task, let attempt, let slot, _):
             tag = Tag.taskStarted | self.task(task, &context) | self.attempt(attempt) | self.slot(slot, &context)
         case .taskFinished(let task, let attempt, let slot, let nanoseconds, let size):
             tag = Tag.taskFinished | self.task(task, &context) | self.attempt(attempt) | self.slot(slot, &context)

@@ -37,6 +37,9 @@ package enum RunEventEncoding {
     enum Rare {
         static let runPaused: UInt64 = 0
         static let runResumed: UInt64 = 1
+        static let taskReady: UInt64 = 2
+        /// As `Tag.taskStarted`, and the variant.
+        static let variantStarted: UInt64 = 3
     }
 
     /// What the differences refer to; fresh at the start of each segment.

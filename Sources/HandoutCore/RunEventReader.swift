@@ -50,13 +50,27 @@ struct RunEventReader {
             let ok = try varint()
             guard ok <= 1 else { throw malformed("expected 0 or 1") }
             return made(.runFinished(ok: ok == 1))
-        default:  // Tag.rare
+        default: return try rare(tag)
+        }
+    }
+
+    private mutating func rare(_ tag: UInt8) throws(RunEventError) -> RunEvent {
+        switch try varint() {
+        case RunEventEncoding.Rare.runPaused:
             try refuseFlags(tag, allowed: 0)
-            switch try varint() {
-            case RunEventEncoding.Rare.runPaused: return made(.runPaused)
-            case RunEventEncoding.Rare.runResumed: return made(.runResumed)
-            default: throw malformed("unknown kind of event")
-            }
+            return made(.runPaused)
+        case RunEventEncoding.Rare.runResumed:
+            try refuseFlags(tag, allowed: 0)
+            return made(.runResumed)
+        case RunEventEncoding.Rare.taskReady:
+            try refuseFlags(tag, allowed: Tag.taskMask | Tag.firstAttempt)
+            return made(.taskReady(try task(tag), attempt: try attempt(tag)))
+        case RunEventEncoding.Rare.variantStarted:
+            let task = try task(tag), attempt = try attempt(tag), slot = try slot(tag)
+            let variant: UInt8 = try number("variant")
+            guard variant > 0 else { throw malformed("variant out of range") }
+            return made(.taskStarted(task, attempt: attempt, slot: slot, variant: variant))
+        default: throw malformed("unknown kind of event")
         }
     }
 

@@ -137,6 +137,9 @@ package protocol WorkerLink: AnyObject, Sendable {
     func stopRunning()
     /// An attempt whose deadline passed a grace time ago, in code that nothing can stop; nil when there is none.
     func stuckAttempt() -> FailureReport?
+    /// The slot's thread hangs in something that is no attempt: another one serves the slot. False: there is none. On the
+    /// thread that owns the link.
+    func replaceThread(slot: Int) -> Bool
 }
 
 /// What the executor found out about a value, for a row that is no task.

@@ -36,21 +36,25 @@ struct CoordinatorState: ~Copyable {
     private var reports: [FailureReport] = []
     var pending: [UInt64: FailureReport] = [:]
     private var pace: [SlotPace]
-    /// Answers what a strategy is asked; nil: there is none.
-    private let strategist: Strategist?
+    /// Asks the strategy; nil: there is none, or no more.
+    var strategist: (any Strategist)?
+    /// What it is being asked; nil: nothing.
+    var inquiry: Inquiry?
+    /// How often it was asked.
+    var inquiries = 0
     /// Attempts that failed, of which the strategy was not told yet.
-    private var untold: [FailureReport] = []
+    var untold: [FailureReport] = []
     /// Asks trackers; nil: there are none.
     let keeper: (any ClaimKeeper)?
     /// By slot: what its lease holds that a tracker was asked for.
     var held: [GuardedClaim?]
-    private var placements: [Placement] = []
+    var placements: [Placement] = []
     /// Other runs share what this one runs on.
     var shared: SharedPart?
 
     init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
-        capacity: Capacity, epoch: UInt64, strategist: Strategist?, keeper: (any ClaimKeeper)?
+        capacity: Capacity, epoch: UInt64, strategist: (any Strategist)?, keeper: (any ClaimKeeper)?
     ) {
         self.strategist = strategist
         self.keeper = keeper
@@ -175,16 +179,21 @@ struct CoordinatorState: ~Copyable {
         wakesAll = true
     }
 
-    /// Lends the slot what it is to run next, or says what a tracker is to be asked before; nil: nothing is ready for it.
-    mutating func lend(_ slot: Int, _ now: UInt64) -> Step? {
+    /// Lends the slot what it is to run next, or says what a strategy or tracker is to be asked before; nil: nothing is ready
+    /// for it.
+    mutating func lend(_ slot: Int, _ now: UInt64, mayAsk: Bool) -> Step? {
         let ready = core.counts.ready
         guard ready > 0, !core.isPaused else {
             shared?.wantsNothing()
             return nil
         }
+        if mayAsk, strategist != nil, let step = nextInquiry(slot, now) { return step }
         let limit = ready == 1 ? 1 : min(pace[slot].limit, max(1, ready / max(1, slots)))
         lease.clear()
-        guard take(slot, limit, now) else { return nil }
+        guard core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 else {
+            // What it looked at may be what the strategy has not been asked about.
+            return mayAsk && strategist != nil ? nextInquiry(slot, now) : nil
+        }
         if shared != nil, !admits(slot, now) { return nil }
         let claim = claimsMatter ? core.leaseClaim(ofSlot: slot) : nil
         if !held.isEmpty, let asked = guardedClaim(lease.entries, claim) {
@@ -213,29 +222,6 @@ struct CoordinatorState: ~Copyable {
         for entry in lease.entries { core.returned(entry.task, attempt: entry.attempt, now: now, into: &output) }
         perform()
         return false
-    }
-
-    /// Fills the lease. A strategy is asked first, and again when it knows too little.
-    private mutating func take(_ slot: Int, _ limit: Int, _ now: UInt64) -> Bool {
-        guard let strategist else {
-            return core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0
-        }
-        for _ in 0..<3 {
-            if core.hasQuestions || core.hasHeard || core.wantsRound(now: now) { ask(strategist, now) }
-            if core.take(slot: slot, limit: limit, now: now, into: &lease, output: &output) > 0 { return true }
-            guard core.hasQuestions || core.wantsRound(now: now) else { return false }
-        }
-        return false
-    }
-
-    private mutating func ask(_ strategist: Strategist, _ now: UInt64) {
-        strategist(&core, now, untold, &placements, &output)
-        untold.removeAll(keepingCapacity: true)
-    }
-
-    /// The run is over: a strategy is told how it ended.
-    mutating func tellEnd(_ now: UInt64) {
-        if let strategist, core.hasHeard { ask(strategist, now) }
     }
 
     /// A slot without work looks at leases that have run for long: what they have ended is collected, and half of what

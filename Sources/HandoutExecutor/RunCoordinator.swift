@@ -7,6 +7,8 @@ package enum Directive: Sendable {
     case run
     /// The run is over.
     case stop
+    /// Another thread serves the slot now: this one hung for too long.
+    case leave
 }
 
 /// Something about a run that an observer may show; drained with `RunCoordinator.drainNotes`.
@@ -16,12 +18,6 @@ package enum RunNote: Sendable {
     /// A task failed for good.
     case failed(FailureReport)
 }
-
-/// Answers what the scheduler asks a strategy, and tells it what happened, with the lock held: for as long as the
-/// strategy's budget allows. Given the moment, and what describes the attempts that failed since it was last called.
-package typealias Strategist = (
-    inout SchedulerCore, UInt64, [FailureReport], inout [Placement], inout SchedulerOutput
-) -> Void
 
 /// How a run stands.
 package struct RunSnapshot: Sendable {
@@ -40,9 +36,9 @@ package struct RunSnapshot: Sendable {
 /// Whoever has events enters, feeds them to the core, takes its own next work, and leaves. Nothing here calls Lua.
 package final class RunCoordinator: @unchecked Sendable {
     // @unchecked: `state` is touched with the gate locked.
-    private let gate = Gate()
+    let gate = Gate()
     private let link: any WorkerLink
-    private var state: CoordinatorState
+    var state: CoordinatorState
     private let epoch: UInt64
     private let keeper: (any ClaimKeeper)?
 
@@ -51,12 +47,12 @@ package final class RunCoordinator: @unchecked Sendable {
     ///   - most: what it has at most, where that may change; nil: what the configuration says.
     ///   - coresFlag: how to get more cores, for messages.
     ///   - clock: the run's own clock, which the times of its events are of.
-    ///   - strategist: called by one thread at a time.
+    ///   - strategist: asks a strategy in Lua, which decides what runs; nil: the built-in order.
     ///   - keeper: asked before attempts hold what the configuration names as `guarded`.
     package init(
         graph: GraphColumns, configuration: SchedulerConfiguration, link: any WorkerLink, worker: String,
         most: WorkerCapacity? = nil, coresFlag: String? = nil, clock: RunClock = RunClock(),
-        strategist: Strategist? = nil,
+        strategist: (any Strategist)? = nil,
         keeper: (any ClaimKeeper)? = nil
     ) {
         self.link = link
@@ -98,9 +94,11 @@ package final class RunCoordinator: @unchecked Sendable {
         defer { gate.unlock() }
         var pause: UInt64 = 100_000
         var isFirst = true
+        var inquiries = 0
         while true {
             let time = now()
-            let step = state.next(slot, time, isFirst: isFirst, pause: pause)
+            // One that is told of much and decides nothing is not asked for ever.
+            let step = state.next(slot, time, isFirst: isFirst, mayAsk: inquiries < 4, pause: pause)
             isFirst = false
             wake()
             switch step {
@@ -124,7 +122,14 @@ package final class RunCoordinator: @unchecked Sendable {
                     wake()
                     return .run
                 }
+            case .ask(let number, let strategist):
+                inquiries += 1
+                gate.unlock()
+                strategist.ask(GuardedCore(self, inquiry: number))
+                gate.lock()
+                guard state.answered(number, now: now()) else { return .leave }
             case .wait(let until):
+                inquiries = 0
                 pause = min(pause * 2, 5_000_000)
                 state.idle += 1
                 gate.wait(until: epoch + until)
@@ -149,13 +154,22 @@ package final class RunCoordinator: @unchecked Sendable {
 
     /// How the run stands now; what has ended and was not yet reported by its thread is counted first.
     package func snapshot() -> RunSnapshot {
-        locked { state, now in
+        _ = watchStrategy()
+        return locked { state, now in
             state.collectAll(now: now)
             state.abandonIfStuck(now: now)
             return RunSnapshot(
                 counts: state.core.counts, isFinished: state.core.isFinished, isAbandoned: state.isAbandoned,
                 isCancelled: state.core.isDraining && !state.core.hasFailed, isStopping: state.isStopping)
         }
+    }
+
+    /// Sees to it that a strategy that is being asked does not hold the run up: now and then, also while threads are waited for
+    /// after its end. False: the run was given up.
+    package func watchStrategy() -> Bool {
+        let (hung, isAbandoned) = locked { state, now in (state.watchInquiry(now: now), state.isAbandoned) }
+        hung?.hangs()
+        return !isAbandoned
     }
 
     /// Waits until the run is over or `time` (monotonic nanoseconds) has come.
@@ -197,7 +211,7 @@ package final class RunCoordinator: @unchecked Sendable {
     /// What failed for good, in the order in which it did.
     package var allFailures: [FailureReport] { locked { state, _ in state.failures } }
 
-    private func now() -> UInt64 { monotonicNow() - epoch }
+    func now() -> UInt64 { monotonicNow() - epoch }
 
     private func locked<Result>(_ body: (inout CoordinatorState, UInt64) -> Result) -> Result {
         gate.lock()
@@ -224,15 +238,18 @@ extension CoordinatorState {
         case measure(TaskID, attempt: UInt16, after: AttemptHistory)
         /// Ask a tracker for what the attempt is to hold, outside the gate.
         case request(GuardedClaim)
+        /// Ask the strategy, outside the gate.
+        case ask(inquiry: Int, any Strategist)
         case wait(until: UInt64)
     }
 
-    /// One look at the run by a slot's thread; `isFirst`: it has just ended a lease; `pause`: how long it may wait.
-    mutating func next(_ slot: Int, _ now: UInt64, isFirst: Bool, pause: UInt64) -> Step {
+    /// One look at the run by a slot's thread; `isFirst`: it has just ended a lease; `mayAsk`: it may ask a strategy;
+    /// `pause`: how long it may wait.
+    mutating func next(_ slot: Int, _ now: UInt64, isFirst: Bool, mayAsk: Bool, pause: UInt64) -> Step {
         if isFirst { report(slot: slot, now: now) }
         while true {
             if isOver {
-                tellEnd(now)
+                if let step = lastInquiry(slot, now) { return step }
                 shared?.release(slot, time: epoch + now)
                 return .stop
             }
@@ -242,7 +259,7 @@ extension CoordinatorState {
                 perform()
             }
             if !measurements.isEmpty, !core.isPaused, let next = nextMeasurement() { return next }
-            if let step = lend(slot, now) { return step }
+            if let step = lend(slot, now, mayAsk: mayAsk) { return step }
             core.idle(slot: slot)
             shared?.release(slot, time: epoch + now)
             if helpOthers(slot, now) { continue }

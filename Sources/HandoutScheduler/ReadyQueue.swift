@@ -75,6 +75,56 @@ struct ReadyQueue: ~Copyable {
         if pending.count > 0 { body(pending) }
     }
 
+    /// Ranges in their order, until `body` is false. O(k log k) for the k ranges that it is given.
+    func forEachInOrder(_ body: (ReadyRange) -> Bool) {
+        // A range of the heap comes after the one above it: those next in line are below what was seen. Heap of places.
+        var line: [Int] = heap.isEmpty ? [] : [0]
+        var isPendingSeen = pending.count == 0
+        while let place = line.first {
+            if !isPendingSeen, pending.isBefore(heap[place]) {
+                isPendingSeen = true
+                guard body(pending) else { return }
+            }
+            guard body(heap[place]) else { return }
+            let below = 2 * place + 1
+            replaceFirst(of: &line, by: below)
+            if below + 1 < heap.count { append(below + 1, to: &line) }
+        }
+        if !isPendingSeen { _ = body(pending) }
+    }
+
+    private func append(_ place: Int, to line: inout [Int]) {
+        line.append(place)
+        var child = line.count - 1
+        while child > 0 {
+            let parent = (child - 1) >> 1
+            guard heap[place].isBefore(heap[line[parent]]) else { break }
+            line[child] = line[parent]
+            child = parent
+        }
+        line[child] = place
+    }
+
+    /// Where there is no such place, the last takes its part.
+    private func replaceFirst(of line: inout [Int], by place: Int) {
+        var moved = place
+        if place >= heap.count {
+            let last = line.removeLast()
+            if line.isEmpty { return }
+            moved = last
+        }
+        var hole = 0
+        while true {
+            var child = 2 * hole + 1
+            guard child < line.count else { break }
+            if child + 1 < line.count, heap[line[child + 1]].isBefore(heap[line[child]]) { child += 1 }
+            guard heap[line[child]].isBefore(heap[moved]) else { break }
+            line[hole] = line[child]
+            hole = child
+        }
+        line[hole] = moved
+    }
+
     private mutating func settle() {
         guard pending.count > 0 else { return }
         insert(pending)

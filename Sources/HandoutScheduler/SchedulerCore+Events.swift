@@ -5,6 +5,7 @@ extension SchedulerCore {
     package mutating func start(now: UInt64, into output: inout SchedulerOutput) {
         precondition(!isStarted, "a run is started once")
         isStarted = true
+        moment = now
         placer?.now = now
         record(.runStarted(seed: configuration.seed), now, &output)
         if isPaused { record(.runPaused, now, &output) }
@@ -29,6 +30,7 @@ extension SchedulerCore {
     ) -> Bool {
         let row = task.index
         guard isRunning(row, attempt) else { return false }
+        moment = now
         setState(row, RowState.done)
         if holdsMemory { status[row] |= RowFlags.holdsMemory }
         if isFalsy { status[row] |= RowFlags.falsy }
@@ -61,6 +63,7 @@ extension SchedulerCore {
     ) -> Bool {
         let row = task.index
         guard isRunning(row, attempt) else { return false }
+        moment = now
         placer?.now = now
         counts.running -= 1
         attempts[row] -= 1
@@ -77,6 +80,7 @@ extension SchedulerCore {
 
     /// Makes ready what was paused until `now`.
     package mutating func advance(now: UInt64, into output: inout SchedulerOutput) {
+        moment = now
         placer?.now = now
         while let timer = timers.first, timer.time <= now {
             timers.removeFirst()
@@ -100,6 +104,7 @@ extension SchedulerCore {
     package mutating func pause(now: UInt64, into output: inout SchedulerOutput) {
         guard !isPaused && !isDraining && openRows > 0 else { return }
         isPaused = true
+        placer?.forgetRound()
         if isStarted { record(.runPaused, now, &output) }
     }
 

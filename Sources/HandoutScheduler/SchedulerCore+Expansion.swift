@@ -157,7 +157,7 @@ extension SchedulerCore {
         if isReady && elements > 0 {
             counts.ready += elements
             let key = instanceKey(blocks[index])
-            pushReady(ReadyRange(key: key, first: UInt32(first), count: UInt32(elements)))
+            pushReady(ReadyRange(key: key, first: UInt32(first), count: UInt32(elements)), &output)
         }
         // What follows the map instance by instance can have its own rows now.
         tellFollowers(origin, shift, now, &output)

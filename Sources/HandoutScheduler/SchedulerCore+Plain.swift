@@ -18,7 +18,7 @@ extension SchedulerCore {
             remaining[target] = left
             guard left == 0 && state(target) <= RowState.expanded else { continue }
             if kinds[target] == Word.taskKind && traits[target] == 0 {
-                makeReadyAnywhere(target, key: declaredKey(target), slot: slot)
+                makeReadyAnywhere(target, key: declaredKey(target), slot: slot, &output)
             } else {
                 declaredInputsEnded(target, target, 0, slot: slot, now, &output)
             }

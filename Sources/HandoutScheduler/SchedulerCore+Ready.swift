@@ -37,18 +37,19 @@ extension SchedulerCore {
     /// The row may run. Where a slot's own completion made it so, that slot's next lease begins with it.
     @inline(__always)
     mutating func makeReady(_ row: Int, key: UInt64, slot: Int, _ output: inout SchedulerOutput) {
-        guard let placer else { return makeReadyAnywhere(row, key: key, slot: slot) }
+        guard let placer else { return makeReadyAnywhere(row, key: key, slot: slot, &output) }
         if placer.hasMeasured, asks(row, placer, &output) { return }
         setState(row, RowState.ready)
         counts.ready += 1
-        pushPlaced(row, key: key, placer)
+        pushPlaced(row, key: key, placer, &output)
     }
 
     /// The same where nothing has to be chosen.
     @inline(__always)
-    mutating func makeReadyAnywhere(_ row: Int, key: UInt64, slot: Int) {
+    mutating func makeReadyAnywhere(_ row: Int, key: UInt64, slot: Int, _ output: inout SchedulerOutput) {
         setState(row, RowState.ready)
         counts.ready += 1
+        if isWatched { noteReady(row, &output) }
         guard slot >= 0 && slot < local.count else { return queue.push(row, key: key) }
         if local[slot].count == 0 {
             local[slot] = ReadyRange(key: key, first: UInt32(truncatingIfNeeded: row), count: 1)
@@ -70,20 +71,22 @@ extension SchedulerCore {
     }
 
     /// Consecutive rows that became ready together, all with one set of options.
-    mutating func pushReady(_ range: ReadyRange) {
-        guard let placer else { return queue.push(range) }
-        if placer.hasOwnRequests || placer.hasNear || placer.plan != nil {
-            for row in range.first..<range.first + range.count { pushPlaced(Int(row), key: range.key, placer) }
-        } else {
-            placer.push(range, requestClass: requestClass(of: Int(range.first), placer))
-            guard placer.hears else { return }
-            for row in range.first..<range.first + range.count {
-                placer.hear(.ready(TaskID(rawValue: row), attempt: 1))
-            }
+    mutating func pushReady(_ range: ReadyRange, _ output: inout SchedulerOutput) {
+        let rows = range.first..<range.first + range.count
+        if let placer, placer.hasOwnRequests || placer.hasNear || placer.plan != nil {
+            for row in rows { pushPlaced(Int(row), key: range.key, placer, &output) }
+            return
         }
+        if let placer {
+            placer.push(range, requestClass: requestClass(of: Int(range.first), placer))
+        } else {
+            queue.push(range)
+        }
+        guard isWatched else { return }
+        for row in rows { noteReady(Int(row), &output) }
     }
 
-    mutating func pushPlaced(_ row: Int, key: UInt64, _ placer: Placer) {
+    mutating func pushPlaced(_ row: Int, key: UInt64, _ placer: Placer, _ output: inout SchedulerOutput) {
         var number = requestClass(of: row, placer)
         var key = key
         if let worker = pinnedWorker(row, placer) { number = placer.pinned(number, to: worker) }
@@ -97,7 +100,7 @@ extension SchedulerCore {
             }
         }
         placer.push(row, key: key, requestClass: number)
-        if placer.hears { placer.hear(.ready(TaskID(row), attempt: attempts[row] + 1)) }
+        if isWatched { noteReady(row, &output) }
     }
 
     // MARK: - Leases

@@ -78,6 +78,8 @@ package struct SchedulerCore: ~Copyable {
     package internal(set) var isDraining = false
     /// Nothing is started until the run goes on.
     package internal(set) var isPaused = false
+    /// Of the event that is being handled, where someone wants to know what happens.
+    var moment: UInt64 = 0
     var hasFinished = false
 
     static let streamingEdge: UInt32 = 1 << 31

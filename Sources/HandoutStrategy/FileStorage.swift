@@ -12,7 +12,7 @@ final class FileStorage: @unchecked Sendable {
     private let parameters: ParameterStorage
     private let allowed: AllowedStorage
     private let host: PlanHost
-    private let slot: LeaseSlot?
+    let slot: LeaseSlot?
     private let texts: [UnsafeMutablePointer<CChar>]
 
     /// - Parameters:

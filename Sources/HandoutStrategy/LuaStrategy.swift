@@ -24,7 +24,8 @@ package final class LuaStrategy {
     ///
     /// - Parameters:
     ///   - options: given by the user, as text by name.
-    ///   - slot: of the thread that makes the calls; nil: no deadline holds.
+    ///   - slot: of the thread that makes the calls, or where instructions are counted, of any thread: for `interrupt`. Nil: no
+    ///     deadline holds, and no call can be interrupted.
     ///   - log: receives what the strategy logs and prints; level 0 debug, 1 info, 2 warning, 3 error.
     /// - Throws: `PlanRefusal` with every problem found.
     package convenience init(
@@ -136,6 +137,10 @@ package final class LuaStrategy {
         try check(handout_strategy_event(native, event.bytes, event.bytes.count, &again))
         return again != 0
     }
+
+    /// The call that goes on, or comes next, is to end as soon as it can, as `cancelled`; `false` takes that back. From any
+    /// thread.
+    package func interrupt(_ on: Bool = true) { storage.slot?.cancel(on) }
 
     private func check(_ ended: Int32) throws(StrategyProblem) {
         guard ended != 0 else { return }

@@ -3,6 +3,16 @@ package import HandoutCore
 package import HandoutPlan
 package import LuaRuntime
 
+/// What a slot's thread does next.
+package enum SlotTurn: Sendable {
+    /// Its lease is there.
+    case run
+    /// The run is over.
+    case stop
+    /// Another thread serves the slot.
+    case leave
+}
+
 /// A worker whose slots are threads of this process, each with a Lua state of its own.
 package final class ThreadPool: WorkerLink, @unchecked Sendable {
     // @unchecked: `taken`, `lent` and `claims` are touched under the coordinator's lock, as `WorkerLink` says; `threads` by the owner.
@@ -24,6 +34,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     /// Some task has a substitute result; without, nothing of it is looked at for each completion.
     private let recovers: Bool
     private var threads: [NativeThread] = []
+    private var next: @Sendable (_ slot: Int) -> SlotTurn = { _ in .stop }
     /// By slot: the state of its thread, touched by that thread only.
     private let states: UnsafeMutablePointer<TaskState?>
     /// What runner processes have in common; nil: tasks run on the threads themselves.
@@ -115,19 +126,39 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
             .sorted { $0.task.rawValue < $1.task.rawValue }
     }
 
-    /// Starts the threads. `next` is asked by each for its next lease, and returns false when there are no more.
+    /// Starts the threads. `next` is asked by each for what comes.
     ///
     /// - Throws: `ThreadError` when the system has no more threads; those started before go on.
-    package func start(next: @escaping @Sendable (_ slot: Int) -> Bool) throws(ThreadError) {
+    package func start(next: @escaping @Sendable (_ slot: Int) -> SlotTurn) throws(ThreadError) {
+        self.next = next
         for slot in 0..<slots {
             threads.append(
                 try NativeThread(slot: leases[slot]) { [self] in serve(slot, next) })
         }
     }
 
+    package func replaceThread(slot: Int) -> Bool {
+        guard slot < threads.count else { return false }
+        do throws(ThreadError) {
+            let thread = try NativeThread(slot: leases[slot]) { [self, next] in serve(slot, next) }
+            // Nothing of it is waited for, and nothing that it uses goes away.
+            threads[slot].detach()
+            threads[slot] = thread
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// Waits for the threads to end. Not after a run was abandoned: a thread that is stuck in C code never does.
-    package func join() {
-        for thread in threads { thread.join() }
+    ///
+    /// - Parameter meanwhile: called every 50 ms; false: no thread is waited for any more.
+    package func join(meanwhile: () -> Bool = { true }) {
+        for slot in threads.indices {
+            while !threads[slot].join(within: 50_000_000) {
+                guard meanwhile() else { return }
+            }
+        }
         threads.removeAll()
     }
 
@@ -138,9 +169,14 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         return handout_task_state_prepare(state)
     }
 
-    private func serve(_ slot: Int, _ next: @Sendable (_ slot: Int) -> Bool) {
+    private func serve(_ slot: Int, _ next: @Sendable (_ slot: Int) -> SlotTurn) {
         if runners != nil { _ = state(of: slot) }  // leases are lent by way of the page that it shares with its runner
-        while next(slot) {
+        while true {
+            switch next(slot) {
+            case .run: break
+            case .stop: return endState(of: slot)
+            case .leave: return
+            }
             while true {
                 guard let running = state(of: slot) else { fatalError("no memory for a Lua state") }
                 // 0: the lease is done; else a limit was hit, and a new state goes on with what is left of it.
@@ -152,7 +188,6 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
                 verified.withLock { $0[slot] = handout_slot_done(leases[slot].pointer) }
             }
         }
-        endState(of: slot)
     }
 
     /// The state of the slot's thread, made when there is none.

@@ -12,10 +12,13 @@ import Testing
             let attempt = random.chance(0.5) ? 1 : UInt16(truncatingIfNeeded: wide(&random))
             let slot = UInt16(truncatingIfNeeded: wide(&random))
             let kind: RunEvent.Kind =
-                switch random.below(9) {
+                switch random.below(11) {
                 case 0: .runStarted(seed: wide(&random))
                 case 1: .mapExpanded(task, elements: UInt32(truncatingIfNeeded: wide(&random)))
                 case 2: .taskStarted(task, attempt: attempt, slot: slot)
+                case 8: .taskReady(task, attempt: attempt)
+                case 9:
+                    .taskStarted(task, attempt: attempt, slot: slot, variant: UInt8(truncatingIfNeeded: wide(&random)))
                 case 3:
                     .taskFinished(
                         task, attempt: attempt, slot: slot, nanoseconds: wide(&random), bytes: wide(&random))

@@ -44,8 +44,33 @@ struct EventTests {
         #expect(of("task_failed", "bad").map { $0["final"] } == [.bool(false), .bool(true)] as [JSON?])
         #expect(of("task_failed", "bad").map { $0["message"]?.string } == ["no", "no"])
         #expect(of("task_started", "bad").map { $0["attempt"]?.integer } == [1, 2])
+        #expect(of("task_ready", "bad").map { $0["attempt"]?.integer } == [1, 2])
+        #expect(of("task_ready", "lost").isEmpty)
+        let lifeOfOne = events.filter { $0["task"]?.string == "m[1]" }.compactMap { $0["kind"]?.string }
+        #expect(lifeOfOne == ["task_ready", "task_started", "task_logged", "task_finished"])
         #expect(of("task_failed", "worse").map { $0["final"] } == [.bool(true)] as [JSON?])
         #expect(of("task_skipped", "lost").map { $0["reason"]?.string } == ["upstream"])
+    }
+
+    @Test func `task_started tells the variant that the attempt holds, and its amounts`() throws {
+        let folder = Folder()
+        let result = folder.tool(
+            "run",
+            """
+            local handout = require "handout"
+            local g = handout.graph "v"
+            g:task("a", { variants = { { gpu = 1 }, { cpu = 0.5, memory = "1MiB" } } }, function()
+              return handout.task.variant
+            end)
+            g:task("b", {}, function() return handout.task.variant end)
+            return g
+            """, ["--events", "events.jsonl", "--progress", "none"])
+        #expect(result.output == "{\n  \"a\": 2,\n  \"b\": 1\n}\n", "\(result.errorText)")
+        let started = try events(folder).filter { $0["kind"]?.string == "task_started" }
+        let of = { (task: String) in started.first { $0["task"]?.string == task } }
+        #expect(of("a")?["variant"]?.integer == 2)
+        #expect(of("a")?["amounts"] == JSON(#"{"cpu":0.5,"memory":1048576}"#))
+        #expect(of("b")?["variant"]?.integer == 1)
     }
 
     @Test func `a full device loses no results and is said at the end`() {

@@ -32,6 +32,32 @@ import Testing
                 """)
     }
 
+    @Test func `trackers that a cluster file names are not asked, which is said`() {
+        let folder = Folder()
+        folder.write(
+            "c.lua",
+            """
+            return require("handout").cluster {
+              { name = "w", count = 2, trackers = "t.lua", resources = { matlab = 1 } }, { name = "x", cpu = 2 },
+            }
+            """)
+        folder.write(
+            "s.lua",
+            """
+            local g = require("handout").graph "s"
+            g:task("a", { estimate = "2s", resources = { matlab = 1 } }, function() end)
+            return g
+            """)
+        for verb in ["simulate", "plan", "check"] {
+            let result = Tool.run([verb, "s.lua", "--cluster", "c.lua"], in: folder)
+            #expect(result.status == 0)
+            #expect(
+                result.errorText
+                    == "c.lua: note: the trackers of worker 'w-1' and 1 more are not asked: a worker has what the file says\n",
+                "\(verb)")
+        }
+    }
+
     @Test func `several are compared, and a late one is said to be late`() {
         let folder = folder()
         let arguments = ["simulate", "small.json", "--allocator", "time", "--allocator", "cost", "--deadline", "2.5"]

@@ -162,4 +162,92 @@ import Testing
         #expect(wrong.status == 2)
         #expect(wrong.errorText == "--resource: expected name=amount, got 'gpu'\n")
     }
+
+    @Test func `a strategy that hangs in a library function is off, and the run is right`() {
+        let folder = folder(
+            """
+            {
+              name = "backtracking",
+              score = function() return ((("a"):rep(250)):find(".-.-.-.-.-.-b")) or 0 end,
+            }
+            """)
+        for threads in ["-j1", "-j2"] {
+            let run = Tool.run(["run", "s.lua", "--allocator", "al.lua", threads, "--progress", "none"], in: folder)
+            #expect(run.status == 0)
+            #expect(run.output == StrategyTests.result)
+            #expect(
+                run.errorText
+                    == "warning: strategy 'backtracking': it hangs in a library function, which cannot be stopped "
+                    + "(load-balanced decides for the rest of the run)\n")
+        }
+    }
+
+    @Test func `a run ends in time although its strategy has much of it left`() {
+        let folder = folder("{ budget = \"10m\", allocate = function() while true do end end }")
+        let run = Tool.run(
+            ["run", "s.lua", "--allocator", "al.lua", "--timeout", "300ms", "--progress", "none"], in: folder)
+        #expect(run.status == 1)
+        #expect(run.output == "")
+        #expect(run.errorText == "--timeout reached: the run is ended\n")
+    }
+
+    @Test
+    func `on this machine a strategy sees what is free, the asking slot's last lease given back, and chooses variants`()
+    {
+        let folder = Folder()
+        folder.write(
+            "v.lua",
+            """
+            local handout = require "handout"
+            local g = handout.graph "v"
+            g:map("m", { over = { 1, 2, 3 }, variants = { { cpu = 1 }, { cpu = 0.5 } } }, function()
+              return { handout.task.variant, handout.task.amounts.cpu }
+            end)
+            return g
+            """)
+        folder.write(
+            "al.lua",
+            """
+            return require("handout").allocator { allocate = function(ready, workers)
+              print(#ready, workers[1].free.cpu, workers[1].running, workers[1]:fits(ready[1]))
+              return { { task = ready[1], worker = workers[1], variant = #ready == 2 and 1 or 2 } }
+            end }
+            """)
+        let run = Tool.run(["run", "v.lua", "--allocator", "al.lua", "-j1", "--progress", "none"], in: folder)
+        #expect(run.output == "{\n  \"m\": [[2,0.5],[1,1],[2,0.5]]\n}\n", "\(run.errorText)")
+        #expect(
+            run.errorText
+                == "allocator: 3\t1\t0\t1\nallocator: 2\t1\t0\t1\nallocator: 1\t1\t0\t1\n")
+    }
+
+    @Test func `what is ready is in the order of priority, whatever it asks for`() {
+        let folder = Folder()
+        folder.write(
+            "p.lua",
+            """
+            local handout = require "handout"
+            local g = handout.graph "p"
+            for i, priority in ipairs { 5, 0, 3, 1 } do
+              g:task("t" .. priority, { priority = priority, cpu = i % 2 == 0 and 1 or 0.5 }, function() return true end)
+            end
+            return g
+            """)
+        folder.write(
+            "al.lua",
+            """
+            local seen = false
+            return require("handout").allocator { allocate = function(ready, workers)
+              local ids = {}
+              for i, task in ipairs(ready) do ids[i] = task.id end
+              if not seen then print(table.concat(ids, " ")) end
+              seen = true
+              return { { task = ids[#ids], worker = "local" } }
+            end }
+            """)
+        for verb in ["run", "simulate"] {
+            let run = Tool.run([verb, "p.lua", "--allocator", "al.lua", "-j1"], in: folder)
+            #expect(run.status == 0)
+            #expect(run.errorText.contains("allocator: t5 t3 t1 t0\n"), "\(verb): \(run.errorText)")
+        }
+    }
 }

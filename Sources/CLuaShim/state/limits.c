@@ -134,6 +134,9 @@ void handout_stop_hook(lua_State *L, lua_Debug *ar) {
     (void)ar;
     if (lua_gethookcount(L) == HANDOUT_STANDING_COUNT) handout_spend(state, HANDOUT_STANDING_COUNT);
     else handout_reset_hook(L);
+    /* Nobody watches the slot of a state whose calls are made on any thread. */
+    if (state->counted && state->slot != NULL && atomic_load_explicit(&state->slot->cancel, memory_order_relaxed))
+        state->stop = HANDOUT_CANCELLED;
     handout_check(state);
     if (!state->collect) return;
     state->collect = 0;
@@ -472,9 +475,9 @@ static void set_mask(void) {
 }
 
 static void watch_slot(handout_slot *slot) {
+    pthread_mutex_lock(&watchdog.lock); /* the slot may be watched already, for a thread that hangs */
     slot->thread = pthread_self();
     pthread_getcpuclockid(slot->thread, &slot->clock);
-    pthread_mutex_lock(&watchdog.lock);
     if (watchdog.count == watchdog.capacity) {
         size_t capacity = watchdog.capacity == 0 ? 16 : watchdog.capacity * 2;
         watched *grown = realloc(watchdog.slots, capacity * sizeof *grown);

@@ -38,10 +38,9 @@ struct StrategyNarrator {
             fields.merge(more) { $1 }
         }
         switch heard.kind {
-        case .ready(let task, let attempt): add("task_ready", self.attempt(task, attempt, core))
         case .worker(let notice, let worker): add(notice.rawValue, self.worker(worker, notice, core))
-        case .run(let kind, let variant):
-            let (name, more) = self.fields(of: kind, variant, time: heard.time, core)
+        case .run(let kind):
+            let (name, more) = self.fields(of: kind, time: heard.time, core)
             add(name, more)
         }
         return try? Value.table(fields).encoded()
@@ -52,7 +51,7 @@ struct StrategyNarrator {
     private func seconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds) / 1e9 }
 
     private func fields(
-        of kind: RunEvent.Kind, _ variant: Int, time: UInt64, _ core: Core
+        of kind: RunEvent.Kind, time: UInt64, _ core: Core
     ) -> (String, [Value: Value]) {
         switch kind {
         case .runStarted(let seed):
@@ -62,12 +61,14 @@ struct StrategyNarrator {
         case .runFinished(let ok): return ("run_finished", ["ok": .boolean(ok), "seconds": .float(seconds(time))])
         case .mapExpanded(let task, let elements):
             return ("map_expanded", ["task": name(task, core), "count": .integer(Int(elements))])
-        case .taskStarted(let task, let attempt, let slot):
-            let amounts = core.pointee.amounts(of: task, variant: variant)
+        case .taskReady(let task, let attempt): return ("task_ready", self.attempt(task, attempt, core))
+        case .taskStarted(let task, let attempt, let slot, let variant):
+            let amounts = core.pointee.amounts(of: task, variant: Int(variant))
             return (
                 "task_started",
                 self.attempt(task, attempt, core).merging([
-                    "worker": .string(core.pointee.workerName(ofSlot: Int(slot))), "variant": .integer(variant + 1),
+                    "worker": .string(core.pointee.workerName(ofSlot: Int(slot))),
+                    "variant": .integer(Int(variant) + 1),
                     "amounts": StrategyNarrator.table(amounts),
                 ]) { $1 }
             )

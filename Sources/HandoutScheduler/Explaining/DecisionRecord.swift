@@ -113,7 +113,7 @@ package final class DecisionRecord {
 
     private func take(_ event: RunEvent) {
         switch event.kind {
-        case .taskStarted(let task, _, let slot):
+        case .taskStarted(let task, _, let slot, _):
             reach(task.index)
             started[task.index] = event.time + 1
             workers[task.index] = Int32(slot)
@@ -121,7 +121,7 @@ package final class DecisionRecord {
         case .taskFailed(let task, let number, let ended, let isFinal, let retryAfter):
             failed(task, Int(number), ended, event.time, retryAt: isFinal ? nil : event.time + retryAfter)
         case .taskSkipped(let task, _): end(task, event.time)
-        case .runStarted, .mapExpanded, .runPaused, .runResumed, .runFinished: break
+        case .runStarted, .mapExpanded, .taskReady, .runPaused, .runResumed, .runFinished: break
         }
     }
 

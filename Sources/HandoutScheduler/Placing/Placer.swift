@@ -12,6 +12,8 @@ package struct ScoreQuestion: Sendable, Hashable {
     package var requestClass: Int
     package var row: UInt32?
     package var workers: [Int]
+    /// By worker asked about: counts its changes until it was. An answer about one that has changed since is none.
+    var versions: [UInt32] = []
 
     package init(requestClass: Int, row: UInt32?, workers: [Int]) {
         self.requestClass = requestClass
@@ -96,16 +98,18 @@ final class Placer {
     private var pushes: UInt64 = 0
     /// The next round is decided by the built-in allocator.
     @exclusivity(unchecked) var decidesOneRound = false
-    /// Rows that a strategy chose, for slots to take: in its order, the first one last.
-    @exclusivity(unchecked) var approved: [UInt32] = []
+    /// What a strategy chose, for slots to take: in its order, the first one last. Without a variant: the first that fits.
+    @exclusivity(unchecked) var approved: [(row: UInt32, variant: Int?)] = []
+    /// A strategy is being asked: what it does not know of yet is not decided without it.
+    @exclusivity(unchecked) var isAsked = false
     /// A strategy wants to be told what happens.
     @exclusivity(unchecked) var hears = false
     /// What it was not told yet, in order.
     @exclusivity(unchecked) var heard: [HeardEvent] = []
     /// Resources, by index, that a tracker is asked for.
     @exclusivity(unchecked) var guarded: Set<Int> = []
-    /// What there was when the strategy was last asked.
-    @exclusivity(unchecked) var roundStamp: UInt64 = 0
+    /// What there was when the strategy was last asked for a round; nil: it is to be asked whatever there is.
+    @exclusivity(unchecked) var roundStamp: UInt64?
     /// When ready rows became so; kept for strategies only.
     @exclusivity(unchecked) var readySince: [UInt32: UInt64] = [:]
     /// Nothing is asked of the strategy before this moment.
@@ -204,7 +208,7 @@ final class Placer {
     var hasQuestions: Bool { !questions.isEmpty }
     /// The built-in allocator may decide where a strategy leaves everything idle: it does not wait, or has for an hour.
     func mayDecide(_ now: UInt64) -> Bool {
-        now >= waitsUntil || waitsSince.map { now >= $0 + Placer.longestWait } ?? false
+        !isAsked && (now >= waitsUntil || waitsSince.map { now >= $0 + Placer.longestWait } ?? false)
     }
 
     func waits(until time: UInt64, now: UInt64) {
@@ -385,16 +389,29 @@ final class Placer {
             questions = []
             asked = [:]
         }
-        return questions
+        return questions.map { question in
+            var question = question
+            question.versions = question.workers.map { workers.facts[$0].version }
+            return question
+        }
     }
 
     /// What the strategy said; nil: not on that worker.
     func answer(_ question: ScoreQuestion, _ scores: [Double?]) {
         let queue = classes[question.requestClass]
         guard question.row == nil || question.row == queue.scoredRow else { return }
-        for (worker, score) in zip(question.workers, scores) {
-            if let score { queue.insert(score: score, worker: worker, workers) }
+        for (place, worker) in question.workers.enumerated() {
+            guard let score = scores[place] else { continue }
+            // Meanwhile others were given something, or ended it: of that worker it is asked again.
+            if place < question.versions.count, question.versions[place] != workers.facts[worker].version { continue }
+            queue.insert(score: score, worker: worker, workers)
         }
+    }
+
+    /// What a strategy chose and no slot has taken is to be asked again.
+    func forgetRound() {
+        approved = []
+        roundStamp = nil
     }
 
     /// Nothing that was answered holds any more.

@@ -76,8 +76,9 @@ extension SchedulerCore {
         guard let placer else { preconditionFailure("plans are for runs that have workers") }
         placer.plan = plan
         placer.allocator = .planned
+        var told = SchedulerOutput()  // they were told of as ready before
         for row in placer.takeAllReady() where state(row) == RowState.ready {
-            pushPlaced(row, key: readyKey(row), placer)
+            pushPlaced(row, key: readyKey(row), placer, &told)
         }
         placer.forgetInactive()
     }

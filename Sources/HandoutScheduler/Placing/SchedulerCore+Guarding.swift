@@ -4,8 +4,8 @@ package import HandoutCore
 extension SchedulerCore {
     /// The attempt that the slot has just taken is not told of as started yet: a tracker is asked first.
     package func withdrawStart(of entry: LeaseEntry, output: inout SchedulerOutput) {
-        if case .taskStarted(entry.task, entry.attempt, _)? = output.events.last?.kind { output.events.removeLast() }
-        guard let placer, case .run(.taskStarted(entry.task, entry.attempt, _), _)? = placer.heard.last?.kind else {
+        if case .taskStarted(entry.task, entry.attempt, _, _)? = output.events.last?.kind { output.events.removeLast() }
+        guard let placer, case .run(.taskStarted(entry.task, entry.attempt, _, _))? = placer.heard.last?.kind else {
             return
         }
         placer.heard.removeLast()

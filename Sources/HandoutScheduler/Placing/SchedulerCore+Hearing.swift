@@ -3,10 +3,7 @@ package import HandoutCore
 /// Something that a strategy is told (`lua-api.md`, section 8).
 package struct HeardEvent: Sendable {
     package enum Kind: Sendable {
-        /// `variant` from 0, of an attempt that started.
-        case run(RunEvent.Kind, variant: Int = 0)
-        /// The task may run; the number of its next attempt.
-        case ready(TaskID, attempt: UInt16)
+        case run(RunEvent.Kind)
         /// By number of the worker.
         case worker(WorkerNotice, Int)
     }
@@ -57,12 +54,17 @@ extension SchedulerCore {
 
     @inline(never)
     func noteStart(_ row: Int, _ attempt: UInt16, _ slot: Int, _ now: UInt64, _ output: inout SchedulerOutput) {
-        let kind = RunEvent.Kind.taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot))
-        if configuration.recordsEvents { output.events.append(RunEvent(time: now, kind: kind)) }
-        guard let placer, placer.hears else { return }
-        let claim = placer.hasWorkers ? placer.claims[UInt32(row)] : claim(ofSlot: slot, placer)
-        placer.now = now
-        placer.hear(.run(kind, variant: claim.map { Int($0.variant) } ?? 0))
+        let claim = placer.flatMap { placer in
+            placer.hasWorkers ? placer.claims[UInt32(row)] : self.claim(ofSlot: slot, placer)
+        }
+        note(
+            .taskStarted(TaskID(row), attempt: attempt, slot: UInt16(slot), variant: claim?.variant ?? 0), now, &output)
+    }
+
+    /// The row became ready, at the moment of the event that is being handled.
+    @inline(never)
+    func noteReady(_ row: Int, _ output: inout SchedulerOutput) {
+        note(.taskReady(TaskID(row), attempt: attempts[row] + 1), moment, &output)
     }
 
     /// Amounts by name that an attempt of the row holds with a variant, from 0; of memory bytes, else 1/10 000.

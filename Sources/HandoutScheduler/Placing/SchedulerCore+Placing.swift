@@ -67,13 +67,10 @@ extension SchedulerCore {
         releaseClaim(ofSlot: slot, now: now)
         guard counts.ready > 0 else { return 0 }
         if placer.allocator == .rounds && !placer.decidesOneRound {
-            if let given = takeApproved(slot, now, placer, &lease, &output) { return given }
+            if let given = takeApproved(slot, limit, now, placer, &lease, &output) { return given }
         }
-        if placer.decidesOneRound { placer.waitsSince = nil }
-        placer.decidesOneRound = false
         let heads = inOrder(placer)
-        let decides = placer.allocator == .rounds ? nil : choose(heads, placer, now)
-        guard let chosen = decides ?? chooseAnyway(heads, placer, now) else { return 0 }
+        guard let chosen = chooseForSlot(heads, placer, now) else { return 0 }
         let queue = heads[chosen.place].queue
         let number = SchedulerCore.claimNumber(ofSlot: slot)
         placer.claim(number, queue, chosen.worker, chosen.variant, first: heads[chosen.place].head.first, now: now)
@@ -92,26 +89,61 @@ extension SchedulerCore {
         return given
     }
 
-    /// The next that a strategy chose and that still fits; nil: there is none, and nothing runs that could change it.
+    /// What the allocator wants the slot to run, or where a strategy gave no answer the built-in one.
+    private func chooseForSlot(
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer, _ now: UInt64
+    ) -> Chosen? {
+        guard placer.decidesOneRound else {
+            let decides = placer.allocator == .rounds ? nil : choose(heads, placer, now)
+            return decides ?? chooseAnyway(heads, placer, now)
+        }
+        placer.decidesOneRound = false
+        placer.waitsSince = nil
+        return chooseBuiltIn(heads, placer, now)
+    }
+
+    /// The next that a strategy chose and that still fit, as many of one class as are the slot's part of them; nil: there are
+    /// none, and nothing runs that could change it.
     private mutating func takeApproved(
-        _ slot: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+        _ slot: Int, _ limit: Int, _ now: UInt64, _ placer: Placer, _ lease: inout LeaseBuffer,
+        _ output: inout SchedulerOutput
     ) -> Int? {
         while let next = placer.approved.popLast() {
-            let row = Int(next)
+            let row = Int(next.row)
             guard row < status.count, state(row) == RowState.ready else { continue }
             let queue = placer.classes[requestClass(of: row, placer)]
             queue.look(at: 0, placer.workers)
-            guard let variant = queue.variant(on: 0, placer.workers, beside: nil) else { continue }
+            guard let variant = fitting(next.variant, queue, 0, placer) else { continue }
             let number = SchedulerCore.claimNumber(ofSlot: slot)
-            placer.claim(number, queue, 0, variant, first: next, now: now)
+            placer.claim(number, queue, 0, variant, first: UInt32(row), now: now)
             give(row, slot, now, &lease, &output)
-            return 1
+            let most = min(limit, placer.approved.count / configuration.slots + 1)
+            return 1 + takeMoreApproved(slot, most - 1, like: (queue, next.variant, variant), now, &lease, &output)
         }
         return placer.claims.isEmpty && placer.mayDecide(now) ? nil : 0
     }
 
     /// A class among those in order, and where its first row goes; `isBackfill`: it may take room that is kept for another.
     private typealias Chosen = (place: Int, worker: Int, variant: Int, isBackfill: Bool)
+
+    /// What follows in the strategy's order and asks for what the lease claims already.
+    private mutating func takeMoreApproved(
+        _ slot: Int, _ most: Int, like first: (queue: ClassQueue, wanted: Int?, variant: Int), _ now: UInt64,
+        _ lease: inout LeaseBuffer, _ output: inout SchedulerOutput
+    ) -> Int {
+        guard let placer, !placer.isGuarded(first.queue, first.variant) else { return 0 }
+        var given = 0
+        while given < most, let next = placer.approved.last, next.variant == first.wanted {
+            let row = Int(next.row)
+            guard row < status.count, state(row) == RowState.ready,
+                requestClass(of: row, placer) == first.queue.number
+            else { break }
+            placer.approved.removeLast()
+            give(row, slot, now, &lease, &output)
+            given += 1
+        }
+        return given
+    }
 
     /// The first class in order that fits somewhere. Room is kept for the first that does not; what ranks before that one
     /// need not respect it, nor what is expected to end in time.
@@ -153,6 +185,13 @@ extension SchedulerCore {
             return nil
         }
         guard heads.contains(where: { $0.queue.fitsSomewhere(placer.workers) }) else { return nil }
+        return chooseBuiltIn(heads, placer, now)
+    }
+
+    /// As `choose`, by the built-in allocator.
+    private func chooseBuiltIn(
+        _ heads: [(queue: ClassQueue, head: ReadyRange)], _ placer: Placer, _ now: UInt64
+    ) -> Chosen? {
         placer.fallsBack = true
         placer.forgetScores()
         let chosen = choose(heads, placer, now)

@@ -81,18 +81,32 @@ extension SchedulerCore {
         placer.flatMap { number < $0.classes.count ? $0.classes[number].request : nil }
     }
 
-    /// Ready tasks of a class in order, at most so many. O(ready ranges log ready ranges + most).
+    /// Ready tasks of a class in order, at most so many. O(most log most).
     package func readyTasks(inClass number: Int, atMost most: Int) -> [Int] {
         guard let placer, number < placer.classes.count else { return [] }
-        var ranges: [ReadyRange] = []
-        placer.classes[number].queue.forEach { ranges.append($0) }
-        ranges.sort { $0.isBefore($1) }
-        var rows: [Int] = []
-        for range in ranges {
-            for row in Int(range.first)..<Int(range.first) + Int(range.count) where state(row) == RowState.ready {
-                if rows.count == most { return rows }
-                rows.append(row)
+        return readyRows(placer.classes[number], atMost: most).map { Int($0.row) }
+    }
+
+    /// Ready tasks of all classes in order, at most so many, each with the number of its class. O(classes × most log most).
+    package func readyTasks(atMost most: Int) -> [(row: Int, requestClass: Int)] {
+        guard let placer else { return [] }
+        let heads = inOrder(placer)
+        var rows: [(row: UInt32, key: UInt64, requestClass: Int)] = []
+        for (queue, _) in heads {
+            rows += readyRows(queue, atMost: most).map { ($0.row, $0.key, queue.number) }
+        }
+        if heads.count > 1 { rows.sort { $0.key == $1.key ? $0.row < $1.row : $0.key < $1.key } }
+        return rows.prefix(most).map { (Int($0.row), $0.requestClass) }
+    }
+
+    private func readyRows(_ queue: ClassQueue, atMost most: Int) -> [(row: UInt32, key: UInt64)] {
+        var rows: [(row: UInt32, key: UInt64)] = []
+        queue.queue.forEachInOrder { range in
+            for row in range.first..<range.first + range.count where state(Int(row)) == RowState.ready {
+                if rows.count == most { return false }
+                rows.append((row, range.key))
             }
+            return rows.count < most
         }
         return rows
     }
@@ -139,10 +153,19 @@ extension SchedulerCore {
     /// A strategy that decides by rounds is to be asked: something is ready, something has changed, and it does not wait.
     package func wantsRound(now: UInt64) -> Bool {
         guard let placer, placer.allocator == .rounds, counts.ready > 0, !isDraining, !isPaused else { return false }
-        guard placer.approved.isEmpty else { return false }
+        guard placer.approved.isEmpty, !placer.isAsked else { return false }
         let stamp = placer.stamp(ready: counts.ready)
         return stamp != placer.roundStamp || now >= placer.waitsUntil && placer.waitsUntil > 0
     }
+
+    /// A strategy is asked for a round about what there is now.
+    package func beginRound() {
+        guard let placer else { return }
+        placer.roundStamp = placer.stamp(ready: counts.ready)
+    }
+
+    /// A strategy is asked from now on, until that is taken back: nothing is decided in its place, and no other round begins.
+    package func strategyIsAsked(_ isAsked: Bool) { placer?.isAsked = isAsked }
 
     /// What a strategy chose, as far as it still fits; what does not is dropped. `wait`: it is not to be asked before then
     /// unless something changes.
@@ -153,10 +176,10 @@ extension SchedulerCore {
         guard let placer else { return }
         placer.waits(until: waitUntil, now: now)
         guard placer.hasWorkers else {
-            // Slots take them.
-            placer.approved = chosen.reversed().filter { $0.worker == 0 }.map { UInt32($0.row) }
+            guard !isPaused else { return placer.forgetRound() }
+            // Slots take them. Of what has changed since the round began it is asked again.
+            placer.approved = chosen.reversed().filter { $0.worker == 0 }.map { (UInt32($0.row), $0.variant) }
             if !placer.approved.isEmpty { placer.waitsSince = nil }
-            placer.roundStamp = placer.stamp(ready: counts.ready)
             return
         }
         let before = placements.count
@@ -181,7 +204,7 @@ extension SchedulerCore {
         placer.roundStamp = placer.stamp(ready: counts.ready)
     }
 
-    private func fitting(_ wanted: Int?, _ queue: ClassQueue, _ worker: Int, _ placer: Placer) -> Int? {
+    func fitting(_ wanted: Int?, _ queue: ClassQueue, _ worker: Int, _ placer: Placer) -> Int? {
         guard let first = queue.variant(on: worker, placer.workers, beside: nil) else { return nil }
         guard let wanted else { return first }
         guard wanted >= 0, wanted < queue.request.variants.count else { return nil }
