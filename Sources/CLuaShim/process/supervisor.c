@@ -21,6 +21,7 @@ enum {
     FRAME_ROOM = 64 << 20,      /* of a frame, beside the memory of a task */
     ADDRESS_ROOM = 512 << 20,   /* of a runner, beside twice the memory of a task */
     MILLISECOND = 1000000,
+    FAREWELL = 1000,            /* ms, for a runner to say that its lease is over when all of it has ended */
 };
 
 /* Why a wait for the runner ended. */
@@ -36,7 +37,9 @@ struct handout_supervisor {
     handout_buffer out;
     handout_inbox inbox;
     handout_broker broker;
-    uint64_t starts, heard_at, memory; /* `memory`: the largest that the runner's limit has room for */
+    uint64_t starts, memory; /* `memory`: the largest that the runner's limit has room for */
+    uint64_t heard_at;                 /* ns at which the last completion came, or its lease was sent */
+    uint32_t end;                      /* of the items that the runner has now */
     uint32_t unused_starts;
     int used;                          /* the runner has run something */
     uint32_t suspects[MOST_SUSPECTS];  /* tasks that ended a runner: their next attempt is alone in its own */
@@ -162,6 +165,12 @@ static uint32_t running_item(handout_supervisor *supervisor) {
     return atomic_load(&supervisor->page->started) && running > done && running < limit ? running : done;
 }
 
+/* All that the runner has of the lease has ended. */
+static int is_all_done(const handout_supervisor *supervisor) {
+    uint32_t limit = atomic_load(&supervisor->slot->limit);
+    return atomic_load(&supervisor->slot->done) >= (supervisor->end < limit ? supervisor->end : limit);
+}
+
 /* When the runner has to be killed, in ns of CLOCK_MONOTONIC; UINT64_MAX: never, as things are now. The page may lie: what was
  * heard last bounds what it can gain. */
 static uint64_t kill_at(handout_supervisor *supervisor, uint64_t now) {
@@ -169,7 +178,7 @@ static uint64_t kill_at(handout_supervisor *supervisor, uint64_t now) {
     uint64_t grace = supervisor->runners->grace, longest = 0;
     if (supervisor->wait_until) return supervisor->wait_until + grace;
     uint32_t done = atomic_load(&slot->done), limit = atomic_load(&slot->limit);
-    if (done >= limit) return UINT64_MAX;
+    if (is_all_done(supervisor)) return supervisor->heard_at + FAREWELL * (uint64_t)MILLISECOND;
     int bounded = 1;
     for (uint32_t i = done; i < limit; i++) {
         if (!slot->items[i].timeout) bounded = 0;
@@ -206,10 +215,7 @@ static enum waited receive(handout_supervisor *supervisor, uint32_t *kind, hando
     for (;;) {
         int got = handout_inbox_next(&supervisor->inbox, kind, body);
         if (got < 0) return NO_FRAME;
-        if (got > 0) {
-            supervisor->heard_at = handout_now();
-            return READY;
-        }
+        if (got > 0) return READY;
         enum waited waited = wait_for(supervisor, POLLIN);
         if (waited != READY) return waited;
         if (handout_inbox_fill(&supervisor->inbox, supervisor->socket) <= 0) return ENDED;
@@ -370,8 +376,8 @@ static void blame(handout_supervisor *supervisor, int ended, const char *message
     char text[200];
     end_runner(supervisor, &status);
     handout_broker_attempt_end(&supervisor->broker);
+    if (is_all_done(supervisor)) return;
     uint32_t done = atomic_load(&slot->done);
-    if (done >= atomic_load(&slot->limit)) return;
     int idle = !supervisor->used && !atomic_load(&supervisor->page->started);
     if (!message && idle && ++supervisor->unused_starts < STARTS_WITHOUT_USE) return; /* nothing of the lease had begun */
     supervisor->unused_starts = 0;
@@ -389,6 +395,10 @@ static void blame(handout_supervisor *supervisor, int ended, const char *message
 
 static void blame_late(handout_supervisor *supervisor) {
     char text[100];
+    if (is_all_done(supervisor)) { /* it only did not say so */
+        end_runner(supervisor, NULL);
+        return;
+    }
     uint64_t timeout = supervisor->slot->items[running_item(supervisor)].timeout;
     snprintf(text, sizeof text, "timeout of %g s reached", (double)timeout / 1e9);
     blame(supervisor, HANDOUT_TIMEOUT, text);
@@ -495,6 +505,7 @@ static enum waited serve(handout_supervisor *supervisor, uint32_t kind, handout_
 static int take_done(handout_supervisor *supervisor, handout_reading *body) {
     handout_slot *slot = supervisor->slot;
     int is_last;
+    uint32_t before = atomic_load_explicit(&slot->done, memory_order_relaxed);
     for (uint32_t left = handout_get_done(body, &is_last); left > 0 && !body->bad; left--) {
         uint32_t done = atomic_load_explicit(&slot->done, memory_order_relaxed);
         if (done >= atomic_load(&slot->limit)) return -1;
@@ -508,6 +519,7 @@ static int take_done(handout_supervisor *supervisor, handout_reading *body) {
         if (supervisor->suspect_count) clear_suspect(supervisor, completion->task);
         handout_slot_complete(slot);
     }
+    if (atomic_load_explicit(&slot->done, memory_order_relaxed) > before) supervisor->heard_at = handout_now();
     return body->bad ? -1 : is_last;
 }
 
@@ -541,8 +553,8 @@ static void settle(handout_supervisor *supervisor, enum waited waited) {
 }
 
 static void run_segment(handout_supervisor *supervisor, uint32_t from, uint32_t end) {
-    handout_slot *slot = supervisor->slot;
     char message[1200];
+    supervisor->end = end;
     if (begin_lease(supervisor, from, end)) {
         fail_next(supervisor, HANDOUT_MEMORY, "no memory left for the lease", 0);
         return;
@@ -566,8 +578,7 @@ static void run_segment(handout_supervisor *supervisor, uint32_t from, uint32_t 
             continue;
         }
         int last = take_done(supervisor, &body);
-        uint32_t done = atomic_load(&slot->done), limit = atomic_load(&slot->limit);
-        if (last < 0 || (last && done < (end < limit ? end : limit))) waited = NO_FRAME;
+        if (last < 0 || (last && !is_all_done(supervisor))) waited = NO_FRAME;
         else if (last) return;
     }
     settle(supervisor, waited);
