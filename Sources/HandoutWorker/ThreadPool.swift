@@ -160,6 +160,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
             }
         }
         threads.removeAll()
+        next = { _ in .stop }  // it holds the coordinator, which holds this
     }
 
     /// Makes a state that can run every task, on the calling thread, and frees it. Returns the bytes that it used.
