@@ -137,6 +137,7 @@ typedef struct handout_slot {
     _Atomic uint64_t *claim;     /* next item in the low, limit in the high 32 bits; `own_claim`, or a runner process's */
     _Atomic uint64_t own_claim;
     _Atomic uint32_t limit;      /* items that were not taken back: what the coordinator knows, whatever `claim` says */
+    _Atomic int taking;          /* held while both change together */
     _Atomic uint32_t done;       /* completions written, of this lease */
     _Atomic uint64_t deadline;   /* CLOCK_MONOTONIC ns of the attempt that runs, 0: none */
     _Atomic uint64_t generation; /* raised when an attempt with a deadline starts and ends */
@@ -150,7 +151,9 @@ typedef struct handout_slot {
     pthread_t thread;
     int registered;
     struct handout_remote *remote; /* in a runner process: its way to the supervisor; else NULL */
-    int wake;                    /* eventfd that ends a wait for a runner process when all is cancelled; -1: none */
+    void *page;                  /* that it shares with its runner process; NULL: none so far */
+    int page_file;
+    int wake;                    /* eventfd that ends a wait for a runner process when all is cancelled; -1: none so far */
     uint32_t drained;            /* completions taken, under the coordinator's lock */
     uint32_t count;              /* items of this lease */
     uint64_t lent_at;            /* CLOCK_MONOTONIC ns */

@@ -31,7 +31,6 @@ struct handout_supervisor {
     const handout_runners *runners;
     handout_slot *slot;
     handout_page *page;
-    int page_file;
     pid_t pid; /* 0: no runner */
     int socket;
     handout_buffer out;
@@ -101,6 +100,23 @@ const handout_program *handout_shared_program(handout_shared *shared, const hand
 
 /* ---- Making and freeing ---- */
 
+/* Makes what the slot shares with its runners, once. Returns 0; -1: the system has no more. */
+static int give_page(handout_slot *slot) {
+    if (slot->wake < 0) slot->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (slot->page || slot->wake < 0) return slot->page ? 0 : -1;
+    int file = memfd_create("handout-page", MFD_CLOEXEC);
+    void *page = MAP_FAILED;
+    if (file >= 0 && ftruncate(file, HANDOUT_PAGE) == 0) page = mmap(NULL, HANDOUT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (page == MAP_FAILED) {
+        if (file >= 0) close(file);
+        return -1;
+    }
+    slot->page_file = file;
+    slot->page = page;
+    slot->claim = &((handout_page *)page)->claim;
+    return 0;
+}
+
 handout_supervisor *handout_supervisor_new(const handout_runners *runners, handout_slot *slot) {
     handout_supervisor *supervisor = calloc(1, sizeof *supervisor);
     if (!supervisor) return NULL;
@@ -108,17 +124,11 @@ handout_supervisor *handout_supervisor_new(const handout_runners *runners, hando
     supervisor->slot = slot;
     supervisor->socket = -1;
     supervisor->broker = (handout_broker){.runners = runners, .slot = slot};
-    supervisor->page_file = memfd_create("handout-page", MFD_CLOEXEC);
-    void *page = MAP_FAILED;
-    if (supervisor->page_file >= 0 && ftruncate(supervisor->page_file, 4096) == 0)
-        page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->page_file, 0);
-    slot->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (page == MAP_FAILED || slot->wake < 0) {
+    if (give_page(slot)) {
         handout_supervisor_free(supervisor);
         return NULL;
     }
-    supervisor->page = page;
-    slot->claim = &supervisor->page->claim;
+    supervisor->page = slot->page;
     return supervisor;
 }
 
@@ -143,14 +153,8 @@ static void end_runner(handout_supervisor *supervisor, int *status) {
 
 void handout_supervisor_free(handout_supervisor *supervisor) {
     if (!supervisor) return;
-    handout_slot *slot = supervisor->slot;
     end_runner(supervisor, NULL);
     handout_broker_free(&supervisor->broker);
-    slot->claim = &slot->own_claim;
-    if (slot->wake >= 0) close(slot->wake);
-    slot->wake = -1;
-    if (supervisor->page) munmap(supervisor->page, 4096);
-    if (supervisor->page_file >= 0) close(supervisor->page_file);
     handout_buffer_free(&supervisor->out);
     handout_buffer_free(&supervisor->inbox.bytes);
     free(supervisor);
@@ -167,7 +171,7 @@ static uint32_t running_item(handout_supervisor *supervisor) {
 
 /* All that the runner has of the lease has ended. */
 static int is_all_done(const handout_supervisor *supervisor) {
-    uint32_t limit = atomic_load(&supervisor->slot->limit);
+    uint32_t limit = handout_slot_limit(supervisor->slot);
     return atomic_load(&supervisor->slot->done) >= (supervisor->end < limit ? supervisor->end : limit);
 }
 
@@ -278,7 +282,7 @@ static int send_start(handout_supervisor *supervisor) {
     bad |= handout_put_u64(out, (uintptr_t)runners->copied) | handout_put_u64(out, (uintptr_t)runners->tables);
     bad |= handout_put_u64(out, 2 * supervisor->memory + ADDRESS_ROOM);
     if (handout_frame_end(out, start, bad)) return -1;
-    return handout_frame_send(supervisor->socket, out, supervisor->page_file);
+    return handout_frame_send(supervisor->socket, out, supervisor->slot->page_file);
 }
 
 /* Starts a runner where there is none. Returns 0; -1, and `error` says why not. */
@@ -326,11 +330,10 @@ static void make_room(handout_supervisor *supervisor, uint64_t memory) {
 /* Sets the next item, and the limit where it is not UINT32_MAX; what others take back meanwhile stays so. */
 static void set_claim(handout_supervisor *supervisor, uint32_t next, uint32_t limit) {
     handout_slot *slot = supervisor->slot;
-    uint64_t claim = atomic_load(slot->claim);
-    for (;;) {
-        uint32_t known = atomic_load(&slot->limit), end = limit < known ? limit : known;
-        if (atomic_compare_exchange_weak(slot->claim, &claim, (uint64_t)end << 32 | (next < end ? next : end))) return;
-    }
+    handout_slot_hold(slot);
+    uint32_t known = atomic_load(&slot->limit), end = limit < known ? limit : known;
+    atomic_store(slot->claim, (uint64_t)end << 32 | (next < end ? next : end)); /* no runner, or one that waits or is to be killed */
+    handout_slot_let_go(slot);
 }
 
 /* Writes the completion of the item at `done`, as failed. */

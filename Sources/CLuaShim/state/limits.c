@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <time.h>
 
 static __thread handout_state *volatile current __attribute__((tls_model("initial-exec")));
@@ -376,7 +379,29 @@ handout_slot *handout_slot_new(void) {
     return slot;
 }
 
-void handout_slot_free(handout_slot *slot) { free(slot); }
+/* What a supervisor gave it goes with it, and not before: others may look at it, and wake it, at any time. */
+void handout_slot_free(handout_slot *slot) {
+    if (!slot) return;
+    if (slot->page) {
+        munmap(slot->page, HANDOUT_PAGE);
+        close(slot->page_file);
+    }
+    if (slot->wake >= 0) close(slot->wake);
+    free(slot);
+}
+
+void handout_slot_hold(handout_slot *slot) {
+    while (atomic_exchange_explicit(&slot->taking, 1, memory_order_acquire)) sched_yield();
+}
+
+void handout_slot_let_go(handout_slot *slot) { atomic_store_explicit(&slot->taking, 0, memory_order_release); }
+
+uint32_t handout_slot_limit(handout_slot *slot) {
+    handout_slot_hold(slot);
+    uint32_t limit = atomic_load_explicit(&slot->limit, memory_order_relaxed);
+    handout_slot_let_go(slot);
+    return limit;
+}
 
 void handout_slot_lend(handout_slot *slot, uint32_t count, uint64_t time) {
     slot->count = count;
@@ -393,7 +418,7 @@ static uint32_t left_of(const handout_slot *slot, uint64_t claim) {
     return next < limit && limit <= slot->count ? limit - next : 0;
 }
 
-uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first) {
+static uint32_t take_back(handout_slot *slot, uint32_t most, uint32_t *first) {
     uint64_t claim = atomic_load(slot->claim);
     for (;;) {
         uint32_t next = (uint32_t)claim, limit = (uint32_t)(claim >> 32), left = left_of(slot, claim);
@@ -405,6 +430,13 @@ uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first
         atomic_store_explicit(&slot->limit, limit - taken, memory_order_relaxed);
         return taken;
     }
+}
+
+uint32_t handout_slot_reclaim(handout_slot *slot, uint32_t most, uint32_t *first) {
+    handout_slot_hold(slot);
+    uint32_t taken = take_back(slot, most, first);
+    handout_slot_let_go(slot);
+    return taken;
 }
 
 uint32_t handout_slot_unstarted(handout_slot *slot) {

@@ -48,6 +48,8 @@
 #define HANDOUT_STANDING_HOOK (HANDOUT_ADDRESS_SANITIZER || HANDOUT_THREAD_SANITIZER)
 enum { HANDOUT_STANDING_COUNT = 1000 };
 
+enum { HANDOUT_PAGE = 4096 }; /* bytes of what a slot shares with a runner process */
+
 /* Claims the next item of the lease. Returns 1 and its index, or 0 when none is left. For the owner only. */
 static inline int handout_slot_claim(handout_slot *slot, uint32_t *index) {
     uint64_t claim = atomic_load_explicit(slot->claim, memory_order_acquire);
@@ -61,6 +63,12 @@ static inline int handout_slot_claim(handout_slot *slot, uint32_t *index) {
         }
     }
 }
+
+/* Around a change of `claim` and `limit` that belong together: some instructions long. */
+void handout_slot_hold(handout_slot *slot);
+void handout_slot_let_go(handout_slot *slot);
+/* Items that were not taken back, when nobody is taking some. */
+uint32_t handout_slot_limit(handout_slot *slot);
 
 /* Publishes the completion at index `done`, already written. For the owner only. */
 static inline void handout_slot_complete(handout_slot *slot) {
