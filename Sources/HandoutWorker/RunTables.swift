@@ -21,15 +21,16 @@ package final class RunTables: @unchecked Sendable {
     private let nativeTemplates: NativeTemplates
     /// Rows of the plan; appended ones follow.
     private let declaredCount: Int
-    private var rows: Int
     /// Groups made so far, and which one was made for a row whose instances are not appended yet.
-    private let pending = Locked(PendingGroups())
+    private let pending: Locked<PendingGroups>
     /// For each declared map over a graph the number of its template.
     private let templateOf: [UInt32: UInt32]
     /// Selectors whose instances are conditions.
     private let judged: Set<UInt32>
 
     struct PendingGroups {
+        /// Of the plan and of what was appended.
+        var rows: Int
         var count = 0
         var groupOf: [UInt32: UInt32] = [:]
         /// Addresses of encoded values that were made to run over: memory that stays in place.
@@ -55,7 +56,7 @@ package final class RunTables: @unchecked Sendable {
         self.dynamic = dynamic
         self.groups = groups
         declaredCount = graph.count
-        rows = graph.count
+        pending = Locked(PendingGroups(rows: graph.count))
         optionFlags = Column(graph.options.map(RunTables.flags))
         nativeTemplates = NativeTemplates(graph)
         var templateOf: [UInt32: UInt32] = [:]
@@ -142,7 +143,7 @@ package final class RunTables: @unchecked Sendable {
 
     deinit {
         if shared != nil { return }  // all of it goes with that
-        for row in 0..<rows where results.base[row].tag == UInt8(HANDOUT_BLOB.rawValue) {
+        for row in 0..<pending.withLock({ $0.rows }) where results.base[row].tag == UInt8(HANDOUT_BLOB.rawValue) {
             handout_value_free(&results.base[row])
         }
         let (count, composed) = pending.withLock { ($0.count, $0.composed) }
@@ -270,7 +271,8 @@ package final class RunTables: @unchecked Sendable {
         let picks = Array(UnsafeBufferPointer(start: selection.rows, count: Int(offsets[elements])))
         let verdicts = UnsafeBufferPointer(start: selection.verdicts, count: elements)
             .map { Verdict(rawValue: $0) ?? .absent }
-        guard picks.allSatisfy({ $0 < rows }) else {
+        let known = pending.withLock { $0.rows }
+        guard picks.allSatisfy({ $0 < known }) else {
             return .failure(failure("handle:at: the runner process picked what there is not", declared))
         }
         return .success(
@@ -445,13 +447,15 @@ package final class RunTables: @unchecked Sendable {
     /// Notes the rows that were appended for a row which was counted, or which follows a map.
     func append(task: TaskID, first: TaskID, count: Int) {
         let declared = declaredRow(of: task)
-        let known = pending.withLock { $0.groupOf.removeValue(forKey: task.rawValue) }
+        let known = pending.withLock { pending in
+            pending.rows = max(pending.rows, first.index + count)
+            return pending.groupOf.removeValue(forKey: task.rawValue)
+        }
         let index = known.map { Int($0) } ?? newGroup(task, declared)
         if known == nil {
             pending.withLock { _ = $0.groupOf.removeValue(forKey: task.rawValue) }
             followMap(task, declared, index)
         }
-        rows = max(rows, first.index + count)
         groups.base[index].first = first.rawValue
         var value = handout_value()
         value.tag = UInt8(HANDOUT_GROUP.rawValue)
