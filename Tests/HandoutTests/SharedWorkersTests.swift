@@ -39,7 +39,7 @@ struct SharedWorkersTests {
         }
         // Takes no time of the machine: other tests may keep this one from going on for minutes.
         host.expose("rest") { _ in
-            usleep(10_000)
+            usleep(40_000)
             return .null
         }
         let program = try Program(
@@ -53,7 +53,7 @@ struct SharedWorkersTests {
         let endless = try await start(
             program, options: options(workers, allow: [.host("begun"), .host("rest")]), host: host)
         await begun.pass()
-        // It ends while the other, which would take a quarter of an hour, has something to do; and that goes on.
+        // It ends while the other, which would take an hour, has something to do; and that goes on.
         #expect(try await start(busy(50, weight: weights.1), options: options(workers)).result.tasks.done == 50)
         endless.cancel(.drain)
         let rest = try await endless.result.tasks
