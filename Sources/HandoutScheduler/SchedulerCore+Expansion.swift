@@ -131,11 +131,16 @@ extension SchedulerCore {
         _ output: inout SchedulerOutput
     ) {
         let elements = expansion.elements
+        let sources = streams(of: origin, shift)
+        // They run over the same list, which a runner process may have made twice, and not the same.
+        guard sources.allSatisfy({ Int(blocks[$0].count) == elements }) else {
+            if !isCounted(origin) { counts.total += 1 }
+            return giveUp(row, attempt: 0, .result, now, &output)
+        }
         setState(row, RowState.expanded)
         if kinds[origin] == Word.mapKind { record(.mapExpanded(TaskID(row), elements: UInt32(elements)), now, &output) }
         let isSource = row < declared && !hasInputs(origin)
         let template = template(of: origin)
-        let sources = streams(of: origin, shift)
         let isReady =
             sources.isEmpty && template == nil && kinds[origin] == Word.mapKind
             && traits[origin] & (RowTraits.pseudo | RowTraits.conditionalInstances) == 0

@@ -272,11 +272,21 @@ package final class RunTables: @unchecked Sendable {
         let verdicts = UnsafeBufferPointer(start: selection.verdicts, count: elements)
             .map { Verdict(rawValue: $0) ?? .absent }
         let known = pending.withLock { $0.rows }
-        guard picks.allSatisfy({ $0 < known }) else {
+        guard areInstances(picks, known) else {
             return .failure(failure("handle:at: the runner process picked what there is not", declared))
         }
         return .success(
             Expansion(elements: elements, pickOffsets: offsets, picks: picks, verdicts: verdicts))
+    }
+
+    /// Whether all are rows of instances of one map: what a runner process says need not be so. `known`: rows that there are.
+    private func areInstances(_ picks: [UInt32], _ known: Int) -> Bool {
+        guard let first = picks.first else { return true }
+        guard first >= declaredCount, Int(first) < known else { return false }
+        let group = dynamic.base[Int(first) - declaredCount].group
+        guard group & HANDOUT_OF_GRAPH == 0, groups.base[Int(group)].is_map != 0 else { return false }
+        let instances = groups.base[Int(group)].first..<groups.base[Int(group)].first + groups.base[Int(group)].count
+        return picks.allSatisfy { instances.contains($0) }
     }
 
     private func string(_ text: [CChar]) -> String {
