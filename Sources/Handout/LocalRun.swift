@@ -205,7 +205,9 @@ package final class LocalRun: Sendable {
         let asking = plan.graph.options.contains(where: \.isProcess)
         guard options.isProcess || asking else { return nil }
         if let runner = options.runner, access(runner, X_OK) == 0 { return runner }
-        let missing = options.runner.map { "there is no program '\($0)'" } ?? "no program was named for it"
+        let missing =
+            options.runner.map { "there is no program '\($0)' ('swift build' makes it)" }
+            ?? "no program was named for it"
         var problem = PlanProblem(code: "isolation", message: "process isolation: " + missing)
         if !options.isProcess,
             let row = (0..<plan.graph.count).first(where: { plan.graph.options(of: TaskID($0)).isProcess })

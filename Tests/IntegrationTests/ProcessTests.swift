@@ -226,12 +226,11 @@ import Testing
         #expect(Tool.run([Tool.path, copy], in: missing, program: "/bin/cp").status == 0)
         let asked = Tool.run(["run", "t.lua"], in: missing, program: copy)
         #expect(asked.status == 2)
-        #expect(
-            asked.errorText
-                == "t.lua:4: task 'a': option 'isolation': there is no program '\(missing.path)/handout-runner'\n")
+        let text = "there is no program '\(missing.path)/handout-runner' ('swift build' makes it)\n"
+        #expect(asked.errorText == "t.lua:4: task 'a': option 'isolation': " + text)
         let all = Tool.run(["run", "t.lua", "--isolation", "process"], in: missing, program: copy)
         #expect(all.status == 2)
-        #expect(all.errorText == "process isolation: there is no program '\(missing.path)/handout-runner'\n")
+        #expect(all.errorText == "process isolation: " + text)
         // By a child: what this process has open for writing, a child of another test may have for a moment, too.
         let script = "printf '#!/bin/sh\nexit 3\n' >handout-runner && chmod +x handout-runner"
         #expect(Tool.run(["-c", script], in: missing, program: "/bin/sh").status == 0)
