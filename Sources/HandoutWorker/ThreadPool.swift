@@ -42,6 +42,9 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
     /// Failures for which a substitute result is made, by task.
     var lastFailures: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
     private var recovering: [TaskID: UnsafeMutablePointer<handout_failure>] = [:]
+    /// By slot: its lease makes a substitute result in a process. Nothing of it is taken back: its supervisor may just be
+    /// reading the failure to send it, which would be freed when the substitute was made elsewhere.
+    private var sendsFailure: [Bool]
 
     /// By slot: runs again what its lease has done; nil: nothing is verified.
     private var verifiers: [ResultVerifier]?
@@ -82,6 +85,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
             })
         recovers = options.contains(where: \.recovers)
         claims = Array(repeating: nil, count: slots)
+        sendsFailure = Array(repeating: false, count: slots)
         measuring = Locked(Array(repeating: nil, count: slots))
         verified = Locked(Array(repeating: 0, count: slots))
         optionIndices = tables.plan.graph.optionIndices
@@ -325,6 +329,7 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
             if entry.recovers { item.pointee.recovers = UnsafePointer(recovering[entry.task]) }
             item += 1
         }
+        if recovers, runners != nil { sendsFailure[slot] = entries.contains(where: \.recovers) }
         if claim != nil, let native = claims[slot] {
             for index in entries.indices { native.apply(to: &items[index]) }
         }
@@ -334,9 +339,12 @@ package final class ThreadPool: WorkerLink, @unchecked Sendable {
         handout_slot_lend(leases[slot].pointer, UInt32(entries.count), time)
     }
 
-    package func unstarted(slot: Int) -> Int { Int(handout_slot_unstarted(leases[slot].pointer)) }
+    package func unstarted(slot: Int) -> Int {
+        sendsFailure[slot] ? 0 : Int(handout_slot_unstarted(leases[slot].pointer))
+    }
 
     package func reclaim(slot: Int, atMost: Int, into entries: inout [LeaseEntry]) {
+        guard !sendsFailure[slot] else { return }
         var first: UInt32 = 0
         let count = handout_slot_reclaim(leases[slot].pointer, UInt32(atMost), &first)
         for index in Int(first)..<Int(first + count) {
